@@ -1,0 +1,5 @@
+/** The tensor layer: symbolic tensors, operations, gradients, programs. */
+export * from "./tensor.ts";
+export * from "./ops.ts";
+export { gradients } from "./gradients.ts";
+export { type Named, type Program, program, type ProgramOptions } from "./program.ts";
