@@ -1,0 +1,184 @@
+/**
+ * Opens a video file with libav and lists its packets: the first of the two passes. The path is never taken for a URL or
+ * a playlist: only plain container formats and the file protocol are allowed, so that a hostile "video" cannot name other
+ * files or hosts.
+ */
+import { FormatContext, Log, Packet, type Stream } from "node-av/lib";
+import {
+  AV_CODEC_ID_VP8,
+  AV_LOG_QUIET,
+  AV_NOPTS_VALUE,
+  AV_PKT_DATA_DISPLAYMATRIX,
+  AV_PKT_FLAG_CORRUPT,
+  AV_PKT_FLAG_DISCARD,
+  AVDISCARD_ALL,
+  AVERROR_EOF,
+  AVMEDIA_TYPE_VIDEO,
+  AVSEEK_FLAG_BACKWARD,
+} from "node-av/constants";
+import { CorruptClipError } from "./decoder.ts";
+import { checkFile } from "./_extent.ts";
+import { type Turn, turnOf } from "./_rotation.ts";
+
+/** Containers that hold one file's worth of video: no playlists, no devices, no picture sequences. */
+const FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,asf,ogg,nut,ivf,mxf,rm";
+
+/** Spare seconds that a stream may end before its container's duration: rounding, last-frame durations. */
+const END_TOLERANCE_S = 0.5;
+
+/** The packets of a video stream, as listed without decoding. */
+export interface PacketIndex {
+  /** Packets that will be shown. */
+  count: number;
+  /** Presentation times in display order, stream time base; null where some are missing or repeat. */
+  pts: bigint[] | null;
+}
+
+/** libav writes to stderr otherwise; reason, code and byte offset are reported instead. */
+Log.setLevel(AV_LOG_QUIET);
+
+/** One opened file with its video stream. Free it with `using`. */
+export class OpenedVideo implements Disposable {
+  readonly #format = new FormatContext();
+  readonly path: string;
+  readonly streamIndex: number;
+  readonly stream: Stream;
+  /** Seconds per tick of the stream's clock, as a fraction. */
+  readonly timeBase: { num: number; den: number };
+  /** How to turn stored pictures. */
+  readonly turn: Turn;
+  /** The packet last read. */
+  readonly packet = new Packet();
+
+  /**
+   * @param path A regular file.
+   * @throws {CorruptClipError} The file is missing, not a video, cut short, or has no video stream.
+   */
+  constructor(path: string) {
+    this.path = path;
+    const extent = checkFile(path);
+    this.#format.allocContext();
+    this.#format.setOption("protocol_whitelist", "file");
+    this.#format.setOption("format_whitelist", FORMATS);
+    const opened = this.#format.openInputSync(`file:${path}`, null, null);
+    if (opened < 0) {
+      throw extent.family === null
+        ? new CorruptClipError(path, "not-a-video", `no container format fits its content (libav ${opened})`)
+        : new CorruptClipError(path, "damaged", `its ${extent.family} container cannot be read (libav ${opened})`);
+    }
+    try {
+      let best = this.#format.findBestStream(AVMEDIA_TYPE_VIDEO);
+      if (best < 0 || this.#format.streams[best]!.codecpar.width === 0) {
+        // FLV and MPEG-TS tell their streams only by their packets.
+        this.#format.findStreamInfoSync(null);
+        best = this.#format.findBestStream(AVMEDIA_TYPE_VIDEO);
+      }
+      if (best < 0) throw new CorruptClipError(path, "no-video-stream", `${this.#format.nbStreams} other streams`);
+      this.streamIndex = best;
+      const streams = this.#format.streams;
+      this.stream = streams[best]!;
+      for (const stream of streams) if (stream.index !== best) stream.discard = AVDISCARD_ALL;
+      const { num, den } = this.stream.timeBase;
+      this.timeBase = { num, den };
+      this.turn = turnOf(this.stream.codecpar.getCodedSideData(AV_PKT_DATA_DISPLAYMATRIX));
+      this.packet.alloc();
+    } catch (error) {
+      this.#format.closeInputSync();
+      throw error;
+    }
+  }
+
+  /** Container name as libav calls it. */
+  get container(): string {
+    return this.#format.iformat?.name ?? "unknown";
+  }
+
+  /**
+   * Reads the next packet of the video stream into `packet`; release it with `packet.unref()`.
+   *
+   * @returns False at the end of the file.
+   * @throws {CorruptClipError} The container is damaged here.
+   */
+  read(): boolean {
+    for (;;) {
+      const code = this.#format.readFrameSync(this.packet);
+      if (code === AVERROR_EOF) return false;
+      if (code < 0) {
+        throw new CorruptClipError(this.path, "damaged", `reading a packet failed (libav ${code})`, this.#position());
+      }
+      if (this.packet.streamIndex === this.streamIndex) return true;
+      this.packet.unref();
+    }
+  }
+
+  /** Moves to the key frame at or before a time. @returns False where the container cannot. */
+  seek(pts: bigint): boolean {
+    return this.#format.seekFrameSync(this.streamIndex, pts, AVSEEK_FLAG_BACKWARD) >= 0;
+  }
+
+  /**
+   * Lists all packets; the file is at its end afterwards.
+   *
+   * @throws {CorruptClipError} The stream is damaged, cut short or empty.
+   */
+  index(): PacketIndex {
+    const pts: bigint[] = [];
+    const hidden = this.stream.codecpar.codecId === AV_CODEC_ID_VP8;
+    let count = 0;
+    let end = 0n;
+    while (this.read()) {
+      const packet = this.packet;
+      const flags = packet.flags;
+      if ((flags & AV_PKT_FLAG_CORRUPT) !== 0) {
+        throw new CorruptClipError(this.path, "truncated", `packet ${count} is incomplete`, this.#position());
+      }
+      // VP8 keeps reference pictures that are never shown in packets of their own: bit 4 of the first byte tells.
+      const shown = (flags & AV_PKT_FLAG_DISCARD) === 0 && !(hidden && ((packet.data?.[0] ?? 0x10) & 0x10) === 0);
+      if (shown) {
+        count++;
+        const time = packet.pts;
+        if (time !== AV_NOPTS_VALUE) {
+          pts.push(time);
+          if (time + packet.duration > end) end = time + packet.duration;
+        }
+      }
+      packet.unref();
+    }
+    if (count === 0) throw new CorruptClipError(this.path, "too-short", "its video stream has no picture");
+    this.#checkEnd(end, count);
+    if (pts.length < count) return { count, pts: null };
+    pts.sort((a, b) => a < b ? -1 : a > b ? 1 : 0);
+    const repeats = pts.some((time, i) => i > 0 && time === pts[i - 1]);
+    return { count, pts: repeats ? null : pts };
+  }
+
+  [Symbol.dispose](): void {
+    this.packet.free();
+    this.#format.closeInputSync();
+  }
+
+  /**
+   * A file that holds only video must last as long as its container says. With sound the container's duration may be
+   * the sound's, which often runs longer.
+   */
+  #checkEnd(end: bigint, count: number): void {
+    const declared = this.#format.duration;
+    if (declared === AV_NOPTS_VALUE || declared <= 0n || end <= 0n || this.#format.nbStreams !== 1) return;
+    const start = this.stream.startTime === AV_NOPTS_VALUE ? 0n : this.stream.startTime;
+    const seconds = Number(end - start) * this.timeBase.num / this.timeBase.den;
+    const declaredSeconds = Number(declared) / 1e6;
+    const tolerance = Math.max(END_TOLERANCE_S, 2 * declaredSeconds / count, declaredSeconds * 0.02);
+    if (seconds + tolerance < declaredSeconds) {
+      throw new CorruptClipError(
+        this.path,
+        "truncated",
+        `its pictures end after ${seconds.toFixed(2)} s of a declared ${declaredSeconds.toFixed(2)} s`,
+      );
+    }
+  }
+
+  #position(): number | null {
+    const position = Number(this.packet.pos);
+    return position >= 0 ? position : null;
+  }
+}
