@@ -1,0 +1,133 @@
+/**
+ * Combinations of settings that cannot work, found before any work begins. Each value alone has been checked by then.
+ * What depends on the data (batch against number of clips) or on a file (teacher weights) is checked where it is read.
+ */
+import type { Settings } from "./_settings_schema.ts";
+import { STAGES } from "./_setting_fields.ts";
+
+/** How many positions of one frame each network sees. */
+interface MaskCounts {
+  positions: number;
+  studentVisible: number;
+  /** Seen by the teacher, hidden from the student: the targets of generation. */
+  teacherOnly: number;
+}
+
+/** The counts of the tube masks: hidden = floor(ratio * positions), as in the official generator. */
+function maskCounts({ clip, masks }: Settings): MaskCounts {
+  const positions = Math.floor(clip.size / clip.patch) ** 2;
+  const studentHidden = Math.floor(masks.studentRatio * positions);
+  const teacherHidden = Math.floor(masks.teacherRatio * positions);
+  return { positions, studentVisible: positions - studentHidden, teacherOnly: studentHidden - teacherHidden };
+}
+
+/** One sentence for each combination that cannot work. */
+export function impossibleCombinations(settings: Settings): string[] {
+  return [
+    ...divisions(settings),
+    ...maskProblems(settings),
+    ...alignmentProblems(settings),
+    ...trainingProblems(settings),
+    ...runProblems(settings),
+  ];
+}
+
+function divisions({ clip, student, teacher }: Settings): string[] {
+  const pairs: [string, number, string, number][] = [
+    ["--size", clip.size, "--patch", clip.patch],
+    ["--frames", clip.frames, "--tubelet", clip.tubelet],
+    ["--student-width", student.width, "--student-heads", student.heads],
+    ["--student-decoder-width", student.decoderWidth, "--student-decoder-heads", student.decoderHeads],
+    ["--teacher-width", teacher.width, "--teacher-heads", teacher.heads],
+    ["--teacher-decoder-width", teacher.decoderWidth, "--teacher-decoder-heads", teacher.decoderHeads],
+  ];
+  return pairs.filter(([, whole, , part]) => whole % part !== 0)
+    .map(([flag, whole, by, part]) => `${flag} is ${whole}, which ${by} ${part} does not divide`);
+}
+
+function maskProblems(settings: Settings): string[] {
+  const { studentRatio, teacherRatio } = settings.masks;
+  const { positions, studentVisible, teacherOnly } = maskCounts(settings);
+  const grid = `of the ${positions} positions of a frame`;
+  if (teacherRatio >= studentRatio) {
+    return [
+      `--teacher-ratio ${teacherRatio} hides as much as --student-ratio ${studentRatio} or more: ` +
+      `the teacher must see more than the student`,
+    ];
+  }
+  const problems: string[] = [];
+  if (studentVisible < 1) {
+    problems.push(`--student-ratio ${studentRatio} hides all ${grid}: the student must see one at least`);
+  }
+  if (teacherOnly < 1) {
+    problems.push(
+      `--student-ratio ${studentRatio} and --teacher-ratio ${teacherRatio} hide equally many ${grid}: ` +
+        `the teacher must see one more at least`,
+    );
+  }
+  return problems;
+}
+
+function alignmentProblems({ alignment, student, teacher }: Settings): string[] {
+  const { studentLayers, teacherLayers } = alignment;
+  const problems: string[] = [];
+  if (studentLayers.length !== teacherLayers.length) {
+    problems.push(
+      `--student-layers ${studentLayers} and --teacher-layers ${teacherLayers} are ${studentLayers.length} and ` +
+        `${teacherLayers.length} blocks: expected as many of the one as of the other`,
+    );
+  }
+  for (
+    const [flag, layers, depthFlag, depth] of [
+      ["--student-layers", studentLayers, "--student-depth", student.depth],
+      ["--teacher-layers", teacherLayers, "--teacher-depth", teacher.depth],
+    ] as const
+  ) {
+    const last = layers.at(-1) as number;
+    if (last > depth) problems.push(`${flag} names block ${last}, but ${depthFlag} is ${depth}`);
+  }
+  return problems;
+}
+
+function trainingProblems({ pretrain, teach, finetune }: Settings): string[] {
+  const problems: string[] = [];
+  const trainings: [string, { epochs: number; warmupEpochs: number; baseLr: number; minLr: number }][] = [
+    ["pretrain", pretrain],
+    ["finetune", finetune],
+    ["teacher", {
+      epochs: teach.trainEpochs,
+      warmupEpochs: teach.trainWarmupEpochs,
+      baseLr: teach.trainBaseLr,
+      minLr: teach.trainMinLr,
+    }],
+  ];
+  for (const [name, t] of trainings) {
+    if (t.warmupEpochs > t.epochs) {
+      problems.push(`--${name}-warmup-epochs ${t.warmupEpochs} is more than --${name}-epochs ${t.epochs}`);
+    }
+    if (t.minLr > t.baseLr) {
+      problems.push(`--${name}-min-lr ${t.minLr} is above --${name}-base-lr ${t.baseLr}`);
+    }
+  }
+  return problems;
+}
+
+function runProblems({ data, run }: Settings): string[] {
+  const problems: string[] = [];
+  if (data.data === null && data.val !== null) {
+    problems.push("--val needs --data: the demo makes its own validation clips");
+  }
+  if (run.engine === "tfjs" && run.precision === "bf16") {
+    problems.push("--engine tfjs computes in f32 only: leave --precision bf16 out or take --engine xla");
+  }
+  if (run.engine === "tfjs" && run.device === "tpu") {
+    problems.push("--engine tfjs runs on cpu and cuda: found --device tpu");
+  }
+  if (run.only !== null && (run.from !== null || run.until !== null)) {
+    problems.push(`--only ${run.only} already names the stage: leave --from and --until out`);
+  }
+  if (run.from !== null && run.until !== null && STAGES.indexOf(run.from) > STAGES.indexOf(run.until)) {
+    problems.push(`--from ${run.from} comes after --until ${run.until}: the order is ${STAGES.join(", ")}`);
+  }
+  return problems;
+}
