@@ -1,0 +1,193 @@
+/**
+ * Checkpoints as folders: `step-00001000/` with the files that the caller writes and a `state.json` that lists them with
+ * size and SHA-256. A checkpoint is written under a temporary name, fsynced and renamed, so a crash leaves it whole or
+ * not at all; it is verified when it is taken up again, and an older one is taken if it is damaged. What the files hold
+ * is the caller's business.
+ */
+import fs from "node:fs";
+import { join } from "node:path";
+import { type Json, sha256OfFile } from "./shards/config_hash.ts";
+import { errorCode, syncFolder } from "./shards/_publish.ts";
+
+const NAME = /^step-(\d{8,})$/;
+const TEMPORARY = ".tmp-";
+const STATE = "state.json";
+
+/** A checkpoint that was found whole. */
+export interface Checkpoint {
+  /** Optimiser steps that it holds. */
+  step: number;
+  /** Its folder. */
+  path: string;
+  /** What the caller gave to keep beside the files. */
+  state: Json;
+}
+
+/** `state.json` */
+interface StateFile {
+  step: number;
+  /** Lower is better; null if none was given. */
+  score: number | null;
+  files: { [name: string]: { bytes: number; sha256: string } };
+  state: Json;
+}
+
+/** What to save. */
+export interface CheckpointContent {
+  /** Optimiser steps done. */
+  step: number;
+  /** Small values to keep, such as the seed and the hash of the settings. */
+  state: Json;
+  /** Lower is better: the best checkpoint is kept beside the newest. @default none */
+  score?: number;
+  /** Writes the files, flat, into the folder. */
+  write: (folder: string) => void | Promise<void>;
+}
+
+/** Checkpoints of one training. One writer at a time: the run's lock sees to that. */
+export class CheckpointFolder {
+  /**
+   * @param path The folder; made when the first checkpoint is saved.
+   * @param keep How many of the newest stay, at least 1.
+   * @param warn Called with a sentence for every damaged checkpoint.
+   */
+  constructor(readonly path: string, readonly keep: number, private readonly warn: (message: string) => void) {
+    if (!Number.isInteger(keep) || keep < 1) {
+      throw new RangeError(`Cannot keep ${keep} checkpoints: expected at least 1`);
+    }
+  }
+
+  /**
+   * Saves a checkpoint and removes those that are no longer kept. One of the same step is replaced.
+   *
+   * @returns The folder of the checkpoint, whole and on the disk.
+   */
+  async save({ step, state, score, write }: CheckpointContent): Promise<string> {
+    if (!Number.isSafeInteger(step) || step < 0) {
+      throw new RangeError(`Cannot save step ${step}: expected a whole number`);
+    }
+    fs.mkdirSync(this.path, { recursive: true });
+    this.removeLeftovers();
+    const final = join(this.path, nameOf(step));
+    const temporary = join(this.path, `${TEMPORARY}${nameOf(step)}-${crypto.randomUUID()}`);
+    fs.mkdirSync(temporary);
+    try {
+      await write(temporary);
+      const files = await seal(temporary);
+      const content: StateFile = { step, score: score ?? null, files, state };
+      fs.writeFileSync(join(temporary, STATE), JSON.stringify(content, null, 2) + "\n");
+      syncFile(join(temporary, STATE));
+      syncFolder(temporary);
+      // A folder that has entries cannot be replaced by rename: the old one steps aside first.
+      // A kill between the two renames costs this step; the run then goes on from the checkpoint before.
+      if (fs.existsSync(final)) fs.renameSync(final, `${temporary}-old`);
+      fs.renameSync(temporary, final);
+      syncFolder(this.path);
+    } catch (error) {
+      fs.rmSync(temporary, { recursive: true, force: true });
+      throw error;
+    }
+    this.removeLeftovers();
+    this.#prune();
+    return final;
+  }
+
+  /** The newest whole checkpoint; damaged ones are passed over with a warning. Undefined if there is none. */
+  async latest(): Promise<Checkpoint | undefined> {
+    for (const step of this.steps().reverse()) {
+      const path = join(this.path, nameOf(step));
+      const found = await verify(path);
+      if (typeof found !== "string") return { step, path, state: found.state };
+      this.warn(`Checkpoint ${path} is damaged (${found}): the one before it is taken`);
+    }
+    return undefined;
+  }
+
+  /** Steps of all checkpoints, damaged ones too, ascending. */
+  steps(): number[] {
+    return names(this.path).flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b);
+  }
+
+  /** Removes what killed writers left. */
+  removeLeftovers(): void {
+    for (const name of names(this.path)) {
+      if (name.startsWith(TEMPORARY)) fs.rmSync(join(this.path, name), { recursive: true, force: true });
+    }
+  }
+
+  #prune(): void {
+    const steps = this.steps();
+    const scores = steps.map((step) => readState(join(this.path, nameOf(step)))?.score ?? Infinity);
+    const best = scores.indexOf(Math.min(...scores));
+    steps.slice(0, -this.keep).forEach((step, i) => {
+      if (i === best && scores[i] !== Infinity) return;
+      const path = join(this.path, nameOf(step));
+      // Renamed first, so that a crash in the middle of removing does not leave a damaged checkpoint.
+      const temporary = join(this.path, `${TEMPORARY}${nameOf(step)}-${crypto.randomUUID()}`);
+      fs.renameSync(path, temporary);
+      fs.rmSync(temporary, { recursive: true, force: true });
+    });
+  }
+}
+
+function nameOf(step: number): string {
+  return `step-${String(step).padStart(8, "0")}`;
+}
+
+function names(folder: string): string[] {
+  try {
+    return fs.readdirSync(folder);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function syncFile(path: string): void {
+  const fd = fs.openSync(path, "r+");
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+async function seal(folder: string): Promise<StateFile["files"]> {
+  const files: StateFile["files"] = {};
+  for (const name of fs.readdirSync(folder).sort()) {
+    if (name === STATE) {
+      throw new TypeError(`A checkpoint's ${STATE} is written by the checkpoint folder, not by its caller`);
+    }
+    const path = join(folder, name);
+    syncFile(path);
+    files[name] = { bytes: fs.statSync(path).size, sha256: await sha256OfFile(path) };
+  }
+  return files;
+}
+
+function readState(folder: string): StateFile | undefined {
+  try {
+    const content = JSON.parse(fs.readFileSync(join(folder, STATE), "utf8"));
+    const isWhole = Number.isInteger(content?.step) && typeof content.files === "object" && content.files !== null &&
+      (content.score === null || Number.isFinite(content.score)) && content.state !== undefined;
+    return isWhole ? content : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The state of a whole checkpoint, or what is wrong with it. */
+async function verify(folder: string): Promise<StateFile | string> {
+  const content = readState(folder);
+  if (!content) return `${STATE} cannot be read`;
+  for (const [name, { bytes, sha256 }] of Object.entries(content.files)) {
+    // Names come from a file that may have been edited: none may lead out of the folder.
+    if (name.includes("/") || name.includes("\\") || name === "..") return `${STATE} names a file outside, ${name}`;
+    const path = join(folder, name);
+    const found = fs.statSync(path, { throwIfNoEntry: false });
+    if (!found?.isFile()) return `${name} is missing`;
+    if (found.size !== bytes) return `${name} has ${found.size} bytes instead of ${bytes}`;
+    if (await sha256OfFile(path) !== sha256) return `${name} does not have the SHA-256 it was written with`;
+  }
+  return content;
+}
