@@ -1,0 +1,59 @@
+/** What a task is: a name, a help text, the settings it takes and one function to call. */
+import type { ResolvedSettings, Settings } from "../pipeline/settings.ts";
+
+/** A flag of one task that is no setting. */
+export interface OwnFlag {
+  /** Without dashes. */
+  flag: string;
+  kind: "boolean" | "text";
+  /** One sentence, no final stop. */
+  about: string;
+}
+
+/** What a task's function gets. */
+export interface TaskContext {
+  settings: Settings;
+  /** The settings with their origins, for the run folder. */
+  resolved: ResolvedSettings;
+  /** Words that belong to no flag. */
+  words: readonly string[];
+  /** Values of the task's own flags, those that were given. */
+  own: Readonly<Record<string, string | boolean>>;
+  /** Task name and arguments, for the report. */
+  command: readonly string[];
+  /** Aborted by the first Ctrl-C or SIGTERM: finish the step, write a checkpoint, throw `signal.reason`. */
+  signal: AbortSignal;
+  /** Prints a line to stdout; nothing with --quiet. */
+  print: (line: string) => void;
+  /** Prints a line to stderr, with --quiet too. */
+  warn: (line: string) => void;
+}
+
+/** A command of the tool. */
+export interface Task {
+  /** Name in `deno task NAME`. */
+  name: string;
+  /** One sentence or two for --help. */
+  about: string;
+  examples: readonly { command: string; about: string }[];
+  /** Settings it takes, as groups ("data") or paths ("run.seed"); --quiet and --json always. @default all */
+  settings?: readonly string[];
+  /** @default none */
+  flags?: readonly OwnFlag[];
+  /** The words it takes. @default none */
+  positional?: { name: string; about: string; min: number; max: number };
+  /**
+   * Does the work.
+   *
+   * @returns The summary that --json prints as one line.
+   */
+  run: (context: TaskContext) => Promise<Readonly<Record<string, unknown>>>;
+}
+
+const ALWAYS = new Set(["run.quiet", "run.json"]);
+
+/** Whether a task takes a setting. */
+export function takes(task: Task, setting: { path: string; group: string }): boolean {
+  return !task.settings || ALWAYS.has(setting.path) || task.settings.includes(setting.group) ||
+    task.settings.includes(setting.path);
+}
