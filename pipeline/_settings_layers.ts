@@ -2,7 +2,7 @@
  * Reading the layers that settings come from: nested objects (presets, settings files) and flags. Both become a map
  * from dotted path to value; names that do not exist are reported with the nearest one that does.
  */
-import { didYouMean } from "./_nearest_name.ts";
+import { didYouMean } from "./nearest_name.ts";
 import { type Setting, settingsByFlag, settingsByPath } from "./_setting_list.ts";
 
 /** Values by dotted path. */

@@ -2,7 +2,7 @@
  * The settings of a run: one typed schema, resolved from defaults, a preset, a settings file and flags (the later wins).
  * Every value keeps its origin. All problems are reported at once, before any work begins.
  */
-import { didYouMean } from "./_nearest_name.ts";
+import { didYouMean } from "./nearest_name.ts";
 import type { SettingKind, Stage } from "./_setting_fields.ts";
 import { type Setting, settingList, settingsByPath } from "./_setting_list.ts";
 import { impossibleCombinations } from "./_settings_checks.ts";

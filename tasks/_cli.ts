@@ -4,7 +4,7 @@
  * if TUBELET_DEBUG is set). Ctrl-C or SIGTERM once lets the step finish, twice leaves at once.
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { didYouMean } from "../pipeline/_nearest_name.ts";
+import { didYouMean } from "../pipeline/nearest_name.ts";
 import { describeFlags, resolveSettings, SettingsError } from "../pipeline/settings.ts";
 import { helpText } from "./_help.ts";
 import { takes, type Task } from "./_task.ts";

@@ -11,7 +11,7 @@ import {
   type SettingsSources,
   STAGES,
 } from "../../pipeline/settings.ts";
-import { nearestName } from "../../pipeline/_nearest_name.ts";
+import { nearestName } from "../../pipeline/nearest_name.ts";
 import { presets } from "../../pipeline/presets/mod.ts";
 
 const problemsOf = (sources: SettingsSources): readonly string[] =>
