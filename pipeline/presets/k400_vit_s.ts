@@ -2,7 +2,8 @@
  * AMD's ViT-S on Kinetics-400, from a VideoMAE ViT-L teacher: the released pre-training and fine-tuning scripts.
  *
  * Launch:   deno task pretrain-video --preset k400-vit-s --data k400.csv --videos clips/ --teacher videomae-vit-l-k400.safetensors
- * Hardware: the published run used 32 GPUs; one H100 is enough in memory for smaller batches
+ * Hardware: 32 GPUs in the published run; not run here. A device that cannot hold the step takes a smaller
+ *           --pretrain-batch and --finetune-batch: the rates scale with it
  * Hours:    pre-training 24.9, fine-tuning 17.1 on one H100. Estimated, not measured: 187 GFLOP a clip over a cached
  *           teacher (57 GMAC forward when fine-tuning) x the clips seen, at 40 % of the bf16 peak (400 TFLOP/s)
  * Disk:     2.3 TB of frames and 1.5 TB of features with the four views

@@ -2,7 +2,8 @@
  * AMD's ViT-B on Something-Something v2, from a VideoMAE ViT-L teacher: the released pre-training and fine-tuning scripts.
  *
  * Launch:   deno task pretrain-video --preset ssv2-vit-b --data ssv2.json --videos clips/ --teacher videomae-vit-l-ssv2.safetensors
- * Hardware: the published run used 32 GPUs; one H100 is enough in memory for smaller batches
+ * Hardware: 32 GPUs in the published run; not run here. A device that cannot hold the step takes a smaller
+ *           --pretrain-batch and --finetune-batch: the rates scale with it
  * Hours:    pre-training 30.1, fine-tuning 7.6 on one H100. Estimated, not measured: 323 GFLOP a clip over a cached
  *           teacher (180 GMAC forward when fine-tuning) x the clips seen, at 40 % of the bf16 peak (400 TFLOP/s)
  * Disk:     1.6 TB of frames and 1.1 TB of features with the four views
