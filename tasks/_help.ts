@@ -37,7 +37,7 @@ function settingRow({ flag, kind, about, unit, range, default: value }: FlagDesc
   if (kind === "boolean") return row(`--${value ? "no-" : ""}${flag}`, value ? `Do not: ${about}` : about);
   const shown = value === null ? "none" : Array.isArray(value) ? value.join(",") : String(value);
   const form = kind === "text" ? "TEXT" : kind === "number" ? "N" : "N,N";
-  return row(`--${flag} ${form}`, `${about}${unit ? `, in ${unit}` : ""} [${shown}; ${range}]`);
+  return row(`--${flag} ${form}`, `${about} [${shown}${unit && value !== null ? ` ${unit}` : ""}; ${range}]`);
 }
 
 function row(left: string, right: string): string {

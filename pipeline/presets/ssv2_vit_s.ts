@@ -9,7 +9,7 @@
  * Disk:     1.6 TB of frames and 1.1 TB of features with the four views
  * Expect:   70.2 % top-1, 92.5 % top-5 (2 x 3 views) after fine-tuning, as published by AMD (model zoo); not reproduced here
  *
- * The official step holds 512 videos four times over, each copy with its own crop and mask: 329 steps x 200 epochs x 512 videos x 4 copies.
+ * The official step holds 512 videos four times over, each copy with its own crop and mask: 329 steps x 200 epochs.
  * Here a step holds 2,048 clips once and the copies are the four views, taken epoch by epoch: as many clips a step and
  * over the whole run, the same peak rate (2.4e-3; the official rule counts videos, this one clips, hence the base rate).
  */

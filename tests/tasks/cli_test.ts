@@ -114,7 +114,7 @@ Deno.test("--help shows every flag and preset with its default, and runs nothing
     assertStringIncludes(text, `--${value === true ? "no-" : ""}${flag}`);
   }
   for (const name of presets.keys()) assertStringIncludes(text, name);
-  assertMatch(text, /--size N +Width and height of a view, in pixels \[224; a whole number from 8 to 1024\]/);
+  assertMatch(text, /--size N +Width and height of a view \[224 pixels; a whole number from 8 to 1024\]/);
   assertStringIncludes(text, "  deno task pretrain-video\n      The demo");
   const short = new TestHost();
   await runTask(taskOf(() => {}, { settings: [] }), ["-h"], short);
