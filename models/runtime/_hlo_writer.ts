@@ -1,0 +1,148 @@
+/**
+ * Writes StableHLO text line by line: names for values, types, number literals, and the plain operations with a method
+ * each. Number literals are bit patterns, which say exactly what is meant (the parser rejects `1` and `1e-7` for floats).
+ *
+ * Checked against StableHLO 1.13; the forms used have been stable for years.
+ */
+import { type Comparison, type DType, sameShape, type Shape } from "../tensor/mod.ts";
+
+/** A value in the text. */
+export interface HloValue {
+  /** With its leading `%`. */
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+const ELEMENT: Readonly<Record<DType, string>> = {
+  f32: "f32",
+  bf16: "bf16",
+  f16: "f16",
+  i32: "i32",
+  u32: "ui32",
+  u8: "ui8",
+  bool: "i1",
+};
+
+/** `tensor<2x3xf32>`. */
+export function hloType({ shape, dtype }: Pick<HloValue, "shape" | "dtype">): string {
+  return `tensor<${[...shape, ELEMENT[dtype]].join("x")}>`;
+}
+
+/** `[0, 2, 1]`. */
+export function hloList(items: readonly (number | string)[]): string {
+  return `[${items.join(", ")}]`;
+}
+
+/** `%1, %2`. */
+export function hloNames(values: readonly HloValue[]): string {
+  return values.map((value) => value.name).join(", ");
+}
+
+/** A number of a type as text that denotes exactly its nearest representable value; integers wrap round. */
+export function hloNumber(value: number, dtype: DType): string {
+  const view = new DataView(new ArrayBuffer(4));
+  switch (dtype) {
+    case "f32":
+      view.setFloat32(0, value);
+      return hex(view.getUint32(0), 8);
+    case "bf16":
+      return hex(bf16Bits(value), 4);
+    case "f16":
+      view.setFloat16(0, value);
+      return hex(view.getUint16(0), 4);
+    case "i32":
+      return String(value | 0);
+    case "u32":
+      return String(value >>> 0);
+    case "u8":
+      return String(value & 255);
+    case "bool":
+      return String(value !== 0);
+  }
+}
+
+function hex(bits: number, digits: number): string {
+  return `0x${bits.toString(16).toUpperCase().padStart(digits, "0")}`;
+}
+
+/** bfloat16 is the upper half of f32, rounded to the nearest, ties to even. */
+function bf16Bits(value: number): number {
+  if (Number.isNaN(value)) return 0x7fc0;
+  const view = new DataView(new ArrayBuffer(4));
+  view.setFloat32(0, value);
+  const bits = view.getUint32(0);
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+/** Collects the lines of one function. Methods add a line and return its value. */
+export class HloWriter {
+  readonly lines: string[] = [];
+
+  /** Adds `%n = TEXT`. */
+  write(text: string, shape: Shape, dtype: DType): HloValue {
+    const name = `%${this.lines.length}`;
+    this.lines.push(`${name} = ${text}`);
+    return { name, shape, dtype };
+  }
+
+  /** Adds `%n = TEXT : (operand types) -> result type`. */
+  typed(text: string, operands: readonly HloValue[], shape: Shape, dtype: DType): HloValue {
+    return this.write(`${text} : (${operands.map(hloType).join(", ")}) -> ${hloType({ shape, dtype })}`, shape, dtype);
+  }
+
+  constant(value: number, shape: Shape, dtype: DType): HloValue {
+    return this.write(
+      `stablehlo.constant dense<${hloNumber(value, dtype)}> : ${hloType({ shape, dtype })}`,
+      shape,
+      dtype,
+    );
+  }
+
+  /** An operation whose operands and result have one type, such as `add`. */
+  elementwise(name: string, ...operands: HloValue[]): HloValue {
+    const { shape, dtype } = operands[0]!;
+    return this.write(`stablehlo.${name} ${hloNames(operands)} : ${hloType({ shape, dtype })}`, shape, dtype);
+  }
+
+  erf(x: HloValue): HloValue {
+    return this.write(`chlo.erf ${x.name} : ${hloType(x)} -> ${hloType(x)}`, x.shape, x.dtype);
+  }
+
+  compare(x: HloValue, comparison: Comparison, y: HloValue): HloValue {
+    const direction = { equal: "EQ", less: "LT", greater: "GT" }[comparison];
+    const kind = x.dtype === "i32" ? "SIGNED" : /^(?:u|bool)/.test(x.dtype) ? "UNSIGNED" : "FLOAT";
+    return this.typed(`stablehlo.compare ${direction}, ${x.name}, ${y.name}, ${kind}`, [x, y], x.shape, "bool");
+  }
+
+  select(condition: HloValue, x: HloValue, y: HloValue): HloValue {
+    const names = hloNames([condition, x, y]);
+    return this.write(`stablehlo.select ${names} : ${hloType(condition)}, ${hloType(x)}`, x.shape, x.dtype);
+  }
+
+  convert(x: HloValue, dtype: DType): HloValue {
+    return x.dtype === dtype ? x : this.typed(`stablehlo.convert ${x.name}`, [x], x.shape, dtype);
+  }
+
+  reshape(x: HloValue, shape: Shape): HloValue {
+    return sameShape(x.shape, shape) ? x : this.typed(`stablehlo.reshape ${x.name}`, [x], shape, x.dtype);
+  }
+
+  /** Axis `i` of `x` becomes axis `axes[i]` of the result. */
+  broadcast(x: HloValue, axes: readonly number[], shape: Shape): HloValue {
+    return this.typed(`stablehlo.broadcast_in_dim ${x.name}, dims = ${hloList(axes)}`, [x], shape, x.dtype);
+  }
+
+  /** Sum or maximum over axes, in the type of `x`. */
+  reduce(kind: "add" | "maximum", x: HloValue, axes: readonly number[]): HloValue {
+    const start = this.constant(kind === "add" ? 0 : smallest(x.dtype), [], x.dtype);
+    const shape = x.shape.filter((_, axis) => !axes.includes(axis));
+    const types = `(${hloType(x)}, ${hloType(start)}) -> ${hloType({ shape, dtype: x.dtype })}`;
+    const how = `applies stablehlo.${kind} across dimensions = ${hloList(axes)}`;
+    return this.write(`stablehlo.reduce(${x.name} init: ${start.name}) ${how} : ${types}`, shape, x.dtype);
+  }
+}
+
+function smallest(dtype: DType): number {
+  return dtype === "i32" ? -(2 ** 31) : /^(?:u|bool)/.test(dtype) ? 0 : -Infinity;
+}

@@ -1,0 +1,239 @@
+/**
+ * A traced program as StableHLO text, the language XLA compiles: one function `main` with the program's inputs and
+ * outputs in order; donated inputs carry the number of the output that takes their memory.
+ *
+ * On CPU the matrix products, softmax and layer normalisation may become calls of the oneDNN kernels inside the plugin
+ * (`_onednn.ts`). Everything else is left to XLA, which fuses it.
+ */
+import {
+  type DType,
+  isFloat,
+  type Op,
+  type OpKind,
+  type Program,
+  type Tensor,
+  topologicalOrder,
+} from "../tensor/mod.ts";
+import { hloList, hloNames, hloType, type HloValue, HloWriter } from "./_hlo_writer.ts";
+import { oneDnnLayerNorm, oneDnnMatmul, oneDnnSoftmax, type OneDnnTypes } from "./_onednn.ts";
+
+/** How programs are written for a device. */
+export interface HloOptions {
+  /** Types of the oneDNN kernels to call; only the CPU plugin has them. @default none */
+  readonly oneDnn?: OneDnnTypes;
+  /** Whether the device multiplies bf16 matrices; else they are converted to f32 first. @default false */
+  readonly bf16Products?: boolean;
+}
+
+/**
+ * Writes a program as a StableHLO module.
+ *
+ * @throws {TypeError} if it holds an operation on a type that has none, such as a sum of bools
+ *
+ * @example
+ * ```ts
+ * import { add, input, program } from "../tensor/mod.ts";
+ * import { stableHlo } from "./stablehlo.ts";
+ * import { assertStringIncludes } from "@std/assert";
+ *
+ * const x = input("x", [2, 3]);
+ * assertStringIncludes(stableHlo(program("twice", { y: add(x, x) })), "stablehlo.add %arg0, %arg0 : tensor<2x3xf32>");
+ * ```
+ */
+export function stableHlo(program: Program, options: HloOptions = {}): string {
+  const outputNumbers = new Map(program.outputs.map(({ name }, number) => [name, number]));
+  const values = new Map<Tensor, HloValue>();
+  const parameters = program.inputs.map(({ name, tensor }, number) => {
+    const value = { name: `%arg${number}`, shape: tensor.shape, dtype: tensor.dtype };
+    values.set(tensor, value);
+    const target = program.donations.get(name);
+    const alias = target === undefined ? "" : ` {tf.aliasing_output = ${outputNumbers.get(target)} : i32}`;
+    return `${value.name}: ${hloType(value)}${alias}`;
+  });
+  const writer = new HloWriter();
+  for (const tensor of topologicalOrder(program.outputs.map((output) => output.tensor))) {
+    if (tensor.op.kind !== "input") {
+      values.set(tensor, lower(writer, tensor, tensor.inputs.map((input) => values.get(input)!), options));
+    }
+  }
+  const results = program.outputs.map(({ tensor }) => values.get(tensor)!);
+  const types = results.map(hloType).join(", ");
+  return [
+    `module @${program.name.replace(/\W/g, "_")} {`,
+    `  func.func public @main(${parameters.join(", ")}) -> (${types}) {`,
+    ...writer.lines.map((line) => `    ${line}`),
+    `    return ${hloNames(results)} : ${types}`,
+    "  }",
+    "}\n",
+  ].join("\n");
+}
+
+type Rule<K extends OpKind> = (
+  writer: HloWriter,
+  result: Tensor,
+  inputs: readonly HloValue[],
+  op: Extract<Op, { kind: K }>,
+  options: HloOptions,
+) => HloValue;
+
+function lower(writer: HloWriter, tensor: Tensor, inputs: readonly HloValue[], options: HloOptions): HloValue {
+  const rule = RULES[tensor.op.kind] as Rule<OpKind>;
+  return rule(writer, tensor, inputs, tensor.op as never, options);
+}
+
+/** A rule for an operation whose operands and result have one type. */
+function elementwise(name: string) {
+  return (writer: HloWriter, _result: Tensor, inputs: readonly HloValue[]) => writer.elementwise(name, ...inputs);
+}
+
+const same = (_writer: HloWriter, _result: Tensor, inputs: readonly HloValue[]) => inputs[0]!;
+
+const RULES: { readonly [K in OpKind]: Rule<K> } = {
+  input: same,
+  constant: (writer, { shape, dtype }, _inputs, { value }) => writer.constant(value, shape, dtype),
+  iota: (writer, { shape, dtype }, _inputs, { axis }) => {
+    if (dtype === "bool") throw new TypeError("iota has no bools: make integers and compare them");
+    return writer.write(`stablehlo.iota dim = ${axis} : ${hloType({ shape, dtype })}`, shape, dtype);
+  },
+
+  negate: elementwise("negate"),
+  abs: elementwise("abs"),
+  exp: elementwise("exponential"),
+  log: elementwise("log"),
+  sqrt: elementwise("sqrt"),
+  rsqrt: elementwise("rsqrt"),
+  tanh: elementwise("tanh"),
+  erf: (writer, _result, [x]) => writer.erf(x!),
+
+  add: elementwise("add"),
+  subtract: elementwise("subtract"),
+  multiply: elementwise("multiply"),
+  divide: elementwise("divide"),
+  maximum: elementwise("maximum"),
+  minimum: elementwise("minimum"),
+  compare: (writer, _result, [a, b], { comparison }) => writer.compare(a!, comparison, b!),
+  select: (writer, _result, [condition, a, b]) => writer.select(condition!, a!, b!),
+  convert: (writer, { dtype }, [x]) => writer.convert(x!, dtype),
+
+  reshape: (writer, { shape }, [x]) => writer.reshape(x!, shape),
+  transpose: (writer, { shape, dtype }, [x], { permutation }) =>
+    writer.typed(`stablehlo.transpose ${x!.name}, dims = ${hloList(permutation)}`, [x!], shape, dtype),
+  broadcast: (writer, { shape }, [x], { axes }) => writer.broadcast(x!, axes, shape),
+  concatenate: (writer, { shape, dtype }, parts, { axis }) =>
+    writer.typed(`stablehlo.concatenate ${hloNames(parts)}, dim = ${axis}`, parts, shape, dtype),
+  slice: (writer, { shape, dtype }, [x], { axis, start, end }) => {
+    const ranges = x!.shape.map((size, i) => i === axis ? `${start}:${end}` : `0:${size}`);
+    return writer.typed(`stablehlo.slice ${x!.name} ${hloList(ranges)}`, [x!], shape, dtype);
+  },
+  pad: (writer, { shape, dtype }, [x], { axis, before, after }) => {
+    const zero = writer.constant(0, [], dtype);
+    const along = (count: number) => hloList(x!.shape.map((_, i) => i === axis ? count : 0));
+    const amounts = `low = ${along(before)}, high = ${along(after)}, interior = ${along(0)}`;
+    return writer.typed(`stablehlo.pad ${x!.name}, ${zero.name}, ${amounts}`, [x!, zero], shape, dtype);
+  },
+
+  sum: (writer, { dtype }, [x], { axes }) => {
+    if (dtype === "bool") throw new TypeError("sum has no bools: convert them to i32 first");
+    return writer.convert(writer.reduce("add", writer.convert(x!, sumType(dtype)), axes), dtype);
+  },
+  max: (writer, _result, [x], { axes }) => writer.reduce("maximum", x!, axes),
+
+  matmul: lowerMatmul,
+  softmax: lowerSoftmax,
+  layer_norm: lowerLayerNorm,
+  gather_rows: (writer, { shape, dtype }, [x, index]) => {
+    const numbers = "offset_dims = [2], collapsed_slice_dims = [1], operand_batching_dims = [0], " +
+      "start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 2";
+    const attributes = `dimension_numbers = #stablehlo.gather<${numbers}>, ` +
+      `slice_sizes = array<i64: 1, 1, ${shape[2]}>, indices_are_sorted = false`;
+    return writer.typed(`"stablehlo.gather"(${hloNames([x!, index!])}) <{${attributes}}>`, [x!, index!], shape, dtype);
+  },
+  scatter_rows: (writer, { shape, dtype }, [x, index]) => {
+    const type = sumType(dtype);
+    const operands = [writer.constant(0, shape, type), index!, writer.convert(x!, type)];
+    const numbers = "update_window_dims = [2], inserted_window_dims = [1], input_batching_dims = [0], " +
+      "scatter_indices_batching_dims = [0], scatter_dims_to_operand_dims = [1], index_vector_dim = 2";
+    const attributes = `scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, ` +
+      "indices_are_sorted = false, unique_indices = false";
+    const scalar = hloType({ shape: [], dtype: type });
+    const sum = [
+      `^bb0(%a: ${scalar}, %b: ${scalar}):`,
+      `  %sum = stablehlo.add %a, %b : ${scalar}`,
+      `  stablehlo.return %sum : ${scalar}`,
+    ].join("\n    ");
+    const text = `"stablehlo.scatter"(${hloNames(operands)}) <{${attributes}}> ({\n    ${sum}\n    })`;
+    return writer.convert(writer.typed(text, operands, shape, type), dtype);
+  },
+
+  custom_gradient: same,
+  stop_gradient: same,
+  barrier: elementwise("optimization_barrier"),
+};
+
+/** Short floats are summed in f32. */
+function sumType(dtype: DType): DType {
+  return isFloat(dtype) ? "f32" : dtype;
+}
+
+function lowerMatmul(
+  writer: HloWriter,
+  { shape, dtype }: Tensor,
+  [left, right]: readonly HloValue[],
+  { transposeA, transposeB }: Extract<Op, { kind: "matmul" }>,
+  { oneDnn = [], bf16Products = false }: HloOptions,
+): HloValue {
+  const short = left!.dtype === "bf16" && (bf16Products || oneDnn.includes("bf16"));
+  const [a, b] = [left!, right!].map((side) => short ? side : writer.convert(side, "f32")) as [HloValue, HloValue];
+  const call = oneDnnMatmul(writer, oneDnn, a, b, { transposeA, transposeB, shape, output: dtype });
+  if (call !== undefined) return writer.convert(call, dtype);
+  const batch = shape.length - 2;
+  const leading = hloList(shape.slice(0, -2).map((_, axis) => axis));
+  const text = `stablehlo.dot_general ${a.name}, ${b.name}` +
+    (batch > 0 ? `, batching_dims = ${leading} x ${leading}` : "") +
+    `, contracting_dims = [${transposeA ? batch : batch + 1}] x [${transposeB ? batch + 1 : batch}]` +
+    (a.dtype === "f32" ? ", precision = [HIGHEST, HIGHEST]" : "");
+  return writer.convert(writer.typed(text, [a, b], shape, "f32"), dtype);
+}
+
+function lowerSoftmax(
+  writer: HloWriter,
+  { shape, dtype }: Tensor,
+  [x]: readonly HloValue[],
+  _op: Op,
+  { oneDnn = [] }: HloOptions,
+): HloValue {
+  const call = oneDnnSoftmax(writer, oneDnn, x!, dtype);
+  if (call !== undefined) return writer.convert(call, dtype);
+  const last = shape.length - 1;
+  const leading = shape.slice(0, -1).map((_, axis) => axis);
+  const value = writer.convert(x!, "f32");
+  const largest = writer.broadcast(writer.reduce("maximum", value, [last]), leading, shape);
+  const weight = writer.elementwise("exponential", writer.elementwise("subtract", value, largest));
+  const total = writer.broadcast(writer.reduce("add", weight, [last]), leading, shape);
+  return writer.convert(writer.elementwise("divide", weight, total), dtype);
+}
+
+function lowerLayerNorm(
+  writer: HloWriter,
+  { shape, dtype, size }: Tensor,
+  [x, scale, shift]: readonly HloValue[],
+  { epsilon }: Extract<Op, { kind: "layer_norm" }>,
+  { oneDnn = [] }: HloOptions,
+): HloValue {
+  const width = shape.at(-1)!;
+  const rows = [size / width, width];
+  const value = writer.reshape(writer.convert(x!, "f32"), rows);
+  const call = oneDnnLayerNorm(writer, oneDnn, [value, scale!, shift!], epsilon, dtype);
+  if (call !== undefined) return writer.reshape(writer.convert(call, dtype), shape);
+  const perWidth = writer.constant(1 / width, [rows[0]!], "f32");
+  const mean = (of: HloValue) => writer.elementwise("multiply", writer.reduce("add", of, [1]), perWidth);
+  const overRows = (of: HloValue) => writer.broadcast(of, [0], rows);
+  const overColumns = (of: HloValue) => writer.broadcast(of, [1], rows);
+  const centred = writer.elementwise("subtract", value, overRows(mean(value)));
+  const variance = mean(writer.elementwise("multiply", centred, centred));
+  const safe = writer.elementwise("add", variance, writer.constant(epsilon, [rows[0]!], "f32"));
+  const normal = writer.elementwise("multiply", centred, overRows(writer.elementwise("rsqrt", safe)));
+  const scaled = writer.elementwise("multiply", normal, overColumns(scale!));
+  const shifted = writer.elementwise("add", scaled, overColumns(shift!));
+  return writer.reshape(writer.convert(shifted, dtype), shape);
+}
