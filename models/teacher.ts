@@ -1,0 +1,87 @@
+/**
+ * The frozen teacher of AMD: a VideoMAE encoder that sees its own, larger set of tokens. Its targets are raw outputs of some
+ * blocks, without norm; nothing after the last wanted block is computed.
+ */
+import { encode, positionTable } from "./encoder.ts";
+import { Parameters } from "./parameters.ts";
+import {
+  checkLayers,
+  checkTransformer,
+  type Compute,
+  type CubeSize,
+  cubeValues,
+  type TokenGrid,
+  tokensOf,
+  type TransformerShape,
+} from "./shapes.ts";
+import { convert, input, type Tensor } from "./tensor/mod.ts";
+import { type ForwardProgram, forwardProgram } from "./train_step.ts";
+
+/** Which encoder, and which of its blocks, counted from 1. */
+export interface TeacherShape {
+  shape: TransformerShape;
+  layers: readonly number[];
+}
+
+/**
+ * Traces the teacher as far as its last wanted block.
+ *
+ * @param cubes `[B, N, P]`, levels 0 to 255, u8 or f32
+ * @param tokens the teacher's tokens, ascending, i32 `[B, Nt]`
+ * @returns outputs of the wanted blocks, f32 `[B, Nt, Dt]`
+ */
+export function teacherFeatures(
+  parameters: Parameters,
+  frozen: Parameters,
+  { shape, layers }: TeacherShape,
+  compute: Compute,
+  cubes: Tensor,
+  tokens: Tensor,
+): Tensor[] {
+  const positions = positionTable(frozen, cubes.shape[1]!, shape.width);
+  const used = { ...shape, depth: layers.at(-1)! };
+  const outputs = encode(parameters, cubes, { shape: used, compute, positions, tokens });
+  return layers.map((layer) => outputs[layer]!);
+}
+
+/** What a teacher program is built for. */
+export interface TeacherForwardOptions {
+  grid: TokenGrid;
+  cube: CubeSize;
+  encoder: TransformerShape;
+  /** Blocks wanted, counted from 1, ascending. */
+  layers: readonly number[];
+  /** Clips of a batch, B. */
+  batch: number;
+  /** Tokens of a clip that the teacher sees, Nt. */
+  visible: number;
+  compute: Compute;
+}
+
+/**
+ * Features for the cache. Data: `cubes` u8 `[B, N, P]`, `teacher_tokens` i32 `[B, Nt]`, ascending. Outputs `features/0`,
+ * ...: f16 `[B, Nt, Dt]`, one for each layer, rows in the order of the tokens. Parameters are those of an encoder without
+ * the `encoder.` prefix: `patch_embed.proj.weight`, `blocks.0.norm1.weight`, ...; with bf16, matrices are bf16 inputs.
+ *
+ * @throws {RangeError} if sizes do not fit each other
+ */
+export function teacherForward(options: TeacherForwardOptions): ForwardProgram {
+  const { grid, cube, encoder, layers, batch, visible, compute } = options;
+  checkTeacher({ shape: encoder, layers }, visible, tokensOf(grid));
+  const parameters = new Parameters({ matrixType: compute });
+  const frozen = new Parameters({ role: "frozen" });
+  const cubes = input("cubes", [batch, tokensOf(grid), cubeValues(cube)], "u8");
+  const tokens = input("teacher_tokens", [batch, visible], "i32");
+  const features = teacherFeatures(parameters, frozen, { shape: encoder, layers }, compute, cubes, tokens);
+  const outputs = Object.fromEntries(features.map((feature, i) => [`features/${i}`, convert(feature, "f16")]));
+  return forwardProgram({ name: "teacher_forward", parameters, frozen, data: [cubes, tokens], outputs });
+}
+
+/** Checks a teacher's sizes against the grid it sees. */
+export function checkTeacher({ shape, layers }: TeacherShape, visible: number, tokens: number): void {
+  checkTransformer("teacher", shape);
+  checkLayers("teacher", layers, shape.depth);
+  if (!Number.isSafeInteger(visible) || visible < 1 || visible > tokens) {
+    throw new RangeError(`The teacher's visible tokens must lie within 1 to ${tokens}, found ${visible}`);
+  }
+}

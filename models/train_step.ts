@@ -1,0 +1,132 @@
+/**
+ * From a loss to a training step: gradients, clipping, AdamW, one program that takes parameters and moments and gives them
+ * back in the same memory.
+ */
+import { adamW, clipFactor, globalNorm, type OptimizerOptions } from "./adamw.ts";
+import type { Parameters, ParameterSpec } from "./parameters.ts";
+import {
+  concatenate,
+  type DType,
+  gradients,
+  input,
+  multiply,
+  type Program,
+  program,
+  reshape,
+  type Shape,
+  type Tensor,
+} from "./tensor/mod.ts";
+
+export type { OptimizerOptions } from "./adamw.ts";
+export type { Compute } from "./shapes.ts";
+
+/** An input of a batch. */
+export interface DataSpec {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** A program over a network with fixed weights. */
+export interface ForwardProgram {
+  readonly program: Program;
+  /** Inputs `parameter/NAME`. */
+  readonly parameters: readonly ParameterSpec[];
+  /** Inputs `frozen/NAME`: tables that stand in no checkpoint. */
+  readonly frozen: readonly ParameterSpec[];
+  /** Batch inputs. */
+  readonly data: readonly DataSpec[];
+}
+
+/**
+ * A training step. Inputs `parameter/NAME`, `moment1/NAME` and `moment2/NAME` are donated to the outputs of the same names;
+ * scalars, f32: `learning_rate`, `correction1` = 1 / (1 - beta1^t), `correction2` = 1 / (1 - beta2^t); output `metrics`.
+ */
+export interface TrainStep {
+  readonly program: Program;
+  /** Trained. */
+  readonly parameters: readonly ParameterSpec[];
+  /** Inputs `frozen/NAME`, neither trained nor donated. */
+  readonly frozen: readonly ParameterSpec[];
+  /** Batch inputs. */
+  readonly data: readonly DataSpec[];
+  /** Names of the numbers in `metrics`, f32 `[K]`: `total` first, `gradNorm` (before clipping) last. */
+  readonly metrics: readonly string[];
+}
+
+/** What {@linkcode trainStep} makes a step from. */
+export interface StepParts {
+  name: string;
+  parameters: Parameters;
+  frozen: Parameters;
+  /** Batch inputs, in order. */
+  data: readonly Tensor[];
+  /** Scalars to report; `total` is what is minimised. */
+  metrics: Readonly<Record<string, Tensor>> & { readonly total: Tensor };
+  optimizer: OptimizerOptions;
+}
+
+/** Builds the step that minimises `metrics.total`. */
+export function trainStep({ name, parameters, frozen, data, metrics, optimizer }: StepParts): TrainStep {
+  const { specs, tensors } = parameters;
+  const scalars = {
+    learningRate: input("learning_rate", []),
+    correction1: input("correction1", []),
+    correction2: input("correction2", []),
+  };
+  const found = gradients(metrics.total, tensors);
+  const gradNorm = globalNorm(found);
+  const factor = optimizer.clipNorm === null ? undefined : clipFactor(gradNorm, optimizer.clipNorm);
+  const reported = { ...metrics, gradNorm };
+  const moments1 = specs.map((spec) => input(`moment1/${spec.name}`, spec.shape));
+  const moments2 = specs.map((spec) => input(`moment2/${spec.name}`, spec.shape));
+
+  const outputs: Record<string, Tensor> = {
+    metrics: concatenate(Object.values(reported).map((value) => reshape(value, [1])), 0),
+  };
+  const updated = specs.map(({ name, decay }, i) => {
+    const state = { parameter: tensors[i]!, moment1: moments1[i]!, moment2: moments2[i]! };
+    const gradient = factor === undefined ? found[i]! : multiply(found[i]!, factor);
+    return adamW(state, gradient, scalars, optimizer, decay, optimizer.learningRateScale?.(name));
+  });
+  for (const part of ["parameter", "moment1", "moment2"] as const) {
+    specs.forEach(({ name }, i) => outputs[`${part}/${name}`] = updated[i]![part]);
+  }
+
+  const { metrics: _, ...donated } = outputs;
+  return {
+    program: program(name, outputs, {
+      donate: Object.fromEntries(Object.keys(donated).map((key) => [key, key])),
+      inputs: [...tensors, ...moments1, ...moments2, ...frozen.tensors, ...data, ...Object.values(scalars)],
+    }),
+    parameters: specs,
+    frozen: frozen.specs,
+    data: dataSpecs(data),
+    metrics: Object.keys(reported),
+  };
+}
+
+/** Builds a program without training. */
+export function forwardProgram(
+  { name, parameters, frozen, data, outputs }: {
+    name: string;
+    parameters: Parameters;
+    frozen: Parameters;
+    data: readonly Tensor[];
+    outputs: Readonly<Record<string, Tensor>>;
+  },
+): ForwardProgram {
+  return {
+    program: program(name, outputs, { inputs: [...parameters.tensors, ...frozen.tensors, ...data] }),
+    parameters: parameters.specs,
+    frozen: frozen.specs,
+    data: dataSpecs(data),
+  };
+}
+
+function dataSpecs(data: readonly Tensor[]): DataSpec[] {
+  return data.map(({ op, shape, dtype }) => {
+    if (op.kind !== "input") throw new TypeError(`Batch data must be program inputs, found the result of ${op.kind}`);
+    return { name: op.name, shape, dtype };
+  });
+}

@@ -1,0 +1,132 @@
+/**
+ * VideoMAE pre-training (arXiv 2203.12602): an encoder sees the visible tokens, a light decoder reconstructs the pixels of
+ * the hidden ones. Numbers follow the official code: mean of squares over all hidden values.
+ */
+import { blocks } from "./block.ts";
+import { encode, positionTable, rowsOf } from "./encoder.ts";
+import { maskToken, uniformly } from "./initializers.ts";
+import { linear } from "./linear.ts";
+import { meanSquaredError } from "./losses.ts";
+import { norm } from "./norm.ts";
+import { Parameters } from "./parameters.ts";
+import { pixelTarget } from "./patch_embed.ts";
+import { checkTransformer, type Compute, cubeValues, tokensOf, type VideoMaeShape } from "./shapes.ts";
+import { add, broadcast, concatenate, gatherRows, input, slice, type Tensor } from "./tensor/mod.ts";
+import { type ForwardProgram, forwardProgram, type OptimizerOptions, type TrainStep, trainStep } from "./train_step.ts";
+
+/** A batch of clips with the tokens the student sees and those it does not, ascending. */
+export interface VideoMaeBatch {
+  /** All cubes, `[B, N, P]`, levels 0 to 255, u8 or f32. */
+  cubes: Tensor;
+  /** i32 `[B, Nv]`. */
+  visibleTokens: Tensor;
+  /** i32 `[B, N - Nv]`. */
+  hiddenTokens: Tensor;
+}
+
+/** Everything on the way to the loss; f32 but for `latent`. */
+export interface VideoMaeForward {
+  /** `[B, Nv, D]`: embedded tokens, then the output of every block; index = block counted from 1. */
+  hidden: Tensor[];
+  /** The encoder's output after its final norm, in the compute type, `[B, Nv, D]`. */
+  latent: Tensor;
+  /** Normalised pixels, `[B, N - Nv, P]`. */
+  prediction: Tensor;
+  target: Tensor;
+  /** Mean squared error of the two. */
+  loss: Tensor;
+}
+
+/** Traces encoder, decoder and loss. Position tables are declared in `frozen`. */
+export function videoMaeForward(
+  parameters: Parameters,
+  frozen: Parameters,
+  { grid, cube, encoder, decoder }: VideoMaeShape,
+  compute: Compute,
+  { cubes, visibleTokens, hiddenTokens }: VideoMaeBatch,
+): VideoMaeForward {
+  const tokens = tokensOf(grid);
+  const scope = parameters.scope("encoder");
+  const positions = positionTable(frozen, tokens, encoder.width);
+  const hidden = encode(scope, cubes, { shape: encoder, compute, positions, tokens: visibleTokens });
+  const final = hidden.at(-1)!;
+  const latent = norm(scope.scope("norm"), final, compute);
+
+  const code = positionTable(frozen, tokens, decoder.width);
+  const narrow = parameters.matrix("encoder_to_decoder.weight", decoder.width, encoder.width, {
+    init: uniformly(1 / Math.sqrt(encoder.width)),
+  });
+  const seen = linear(latent, narrow, null, { output: "f32", residual: rowsOf(code, visibleTokens) });
+  const token = parameters.get("mask_token", [1, 1, decoder.width], maskToken);
+  const masked = add(broadcast(token, [...hiddenTokens.shape, decoder.width]), rowsOf(code, hiddenTokens));
+  const scopeDecoder = parameters.scope("decoder");
+  const decoded = blocks(scopeDecoder, concatenate([seen, masked], 1), decoder, compute).at(-1)!;
+  const rest = slice(decoded, 1, visibleTokens.shape[1]!, tokens);
+  const values = cubeValues(cube);
+  const prediction = linear(
+    norm(scopeDecoder.scope("norm"), rest, compute),
+    scopeDecoder.matrix("head.weight", values, decoder.width),
+    scopeDecoder.vector("head.bias", values),
+    { output: "f32" },
+  );
+  const target = pixelTarget(gatherRows(cubes, hiddenTokens));
+  return { hidden, latent, prediction, target, loss: meanSquaredError(prediction, target) };
+}
+
+/** What a VideoMAE program is built for. */
+export interface VideoMaeOptions {
+  shape: VideoMaeShape;
+  /** Clips of a batch, B. */
+  batch: number;
+  /** Visible tokens of a clip, Nv. */
+  visible: number;
+  compute: Compute;
+}
+
+/**
+ * A pre-training step. Data: `cubes` u8 `[B, N, P]`, `visible_tokens` i32 `[B, Nv]`, `hidden_tokens` i32 `[B, N - Nv]`.
+ * Metrics: `total`, `pixel`, `gradNorm`.
+ *
+ * @throws {RangeError} if sizes do not fit each other
+ */
+export function videoMaeStep(options: VideoMaeOptions & { optimizer: OptimizerOptions }): TrainStep {
+  const { parameters, frozen, data, forward } = traced(options);
+  const metrics = { total: forward.loss, pixel: forward.loss };
+  return trainStep({ name: "videomae_step", parameters, frozen, data, metrics, optimizer: options.optimizer });
+}
+
+/**
+ * What the network makes of hidden cubes, for pictures: outputs `prediction` and `target`, normalised pixels, f32
+ * `[B, N - Nv, P]`. Data as in {@linkcode videoMaeStep}.
+ */
+export function reconstruction(options: VideoMaeOptions): ForwardProgram {
+  const { parameters, frozen, data, forward: { prediction, target } } = traced(options);
+  return forwardProgram({ name: "reconstruction", parameters, frozen, data, outputs: { prediction, target } });
+}
+
+function traced({ shape, batch, visible, compute }: VideoMaeOptions) {
+  checkVideoMae(shape, batch, visible);
+  const parameters = new Parameters();
+  const frozen = new Parameters({ role: "frozen" });
+  const tokens = tokensOf(shape.grid);
+  const cubes = input("cubes", [batch, tokens, cubeValues(shape.cube)], "u8");
+  const visibleTokens = input("visible_tokens", [batch, visible], "i32");
+  const hiddenTokens = input("hidden_tokens", [batch, tokens - visible], "i32");
+  const forward = videoMaeForward(parameters, frozen, shape, compute, { cubes, visibleTokens, hiddenTokens });
+  return { parameters, frozen, data: [cubes, visibleTokens, hiddenTokens], forward };
+}
+
+/** Checks the sizes of a masked auto-encoder and of its batches. */
+export function checkVideoMae(shape: VideoMaeShape, batch: number, visible: number): void {
+  checkTransformer("encoder", shape.encoder);
+  checkTransformer("decoder", shape.decoder);
+  const tokens = tokensOf(shape.grid);
+  if (!Number.isSafeInteger(batch) || batch < 1) {
+    throw new RangeError(`A batch needs a whole number of at least 1 clips, found ${batch}`);
+  }
+  if (!Number.isSafeInteger(visible) || visible < 1 || visible >= tokens) {
+    throw new RangeError(
+      `The visible tokens must lie within 1 to ${tokens - 1}, one less than the grid has: found ${visible}`,
+    );
+  }
+}
