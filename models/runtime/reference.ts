@@ -131,7 +131,7 @@ function evaluate(tensor: Tensor, values: readonly Float64Array[]): Float64Array
 type Evaluator<K extends OpKind> = (
   values: readonly Float64Array[],
   tensor: Tensor,
-  op: Extract<Op, { kind: K }>,
+  op: Op & { kind: K },
 ) => Float64Array;
 
 const EVALUATORS: { readonly [K in OpKind]: Evaluator<K> } = {

@@ -28,7 +28,7 @@ import {
   sum,
   transpose,
 } from "./ops.ts";
-import { isFloat, type Op, type OpKind, type Tensor, topologicalOrder } from "./tensor.ts";
+import { isFloat, type Op, type OpKind, sameShape, type Tensor, topologicalOrder } from "./tensor.ts";
 
 /**
  * Gradients of a scalar with respect to tensors it depends on.
@@ -61,7 +61,7 @@ type Rule<K extends OpKind> = (
   gradient: Tensor,
   output: Tensor,
   inputs: readonly Tensor[],
-  op: Extract<Op, { kind: K }>,
+  op: Op & { kind: K },
 ) => readonly (Tensor | null)[];
 
 function inputGradients(tensor: Tensor, gradient: Tensor): readonly (Tensor | null)[] {
@@ -153,7 +153,15 @@ const RULES: { readonly [K in OpKind]: Rule<K> } = {
   gather_rows: (g, _y, [x, index]) => [scatterRows(g, index!, x!.shape[1]!), null],
   scatter_rows: (g, _y, [, index]) => [gatherRows(g, index!), null],
 
-  custom_gradient: (g, _y, _x, { backward }) => [null, ...backward(g)],
+  custom_gradient: (g, _y, [, ...inputs], { backward }) => {
+    const parts = backward(g);
+    const fits = parts.length === inputs.length &&
+      parts.every((part, i) =>
+        part === null || (sameShape(part.shape, inputs[i]!.shape) && part.dtype === inputs[i]!.dtype)
+      );
+    if (!fits) throw new TypeError(`A custom gradient for (${inputs.join("; ")}) gave (${parts.join("; ")})`);
+    return [null, ...parts];
+  },
   barrier: (g) => [g],
 };
 

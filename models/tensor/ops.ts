@@ -28,9 +28,10 @@ export function input(name: string, shape: Shape, dtype: DType = "f32"): Tensor 
   return new Tensor({ kind: "input", name }, [], shape, dtype);
 }
 
-/** `value` in every element of `shape`. */
+/** `value` in every element of `shape`. For an integer type it must be whole and within the type's range. */
 export function constant(value: number, shape: Shape = [], dtype: DType = "f32"): Tensor {
   checkShape("constant", shape);
+  checkValue(value, dtype);
   return new Tensor({ kind: "constant", value }, [], shape, dtype);
 }
 
@@ -111,6 +112,7 @@ export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
 
 /** Repeats `x` to `shape`, axes aligned at the right: `[D]` to `[B, N, D]`, `[B, 1, D]` to `[B, N, D]`. */
 export function broadcast(x: Tensor, shape: Shape): Tensor {
+  checkShape("broadcast", shape);
   if (sameShape(x.shape, shape)) return x;
   const offset = shape.length - x.rank;
   const fits = offset >= 0 && x.shape.every((size, axis) => size === 1 || size === shape[axis + offset]);
@@ -148,8 +150,8 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
 /** Adds `before` and `after` zeros along `axis`. */
 export function pad(x: Tensor, axis: number, before: number, after: number): Tensor {
   const at = checkAxis("pad", axis, x.rank);
-  if (before < 0 || after < 0) {
-    throw new RangeError(`Cannot pad ${x} by ${before} and ${after}: both must be at least 0`);
+  if (![before, after].every((count) => Number.isSafeInteger(count) && count >= 0)) {
+    throw new RangeError(`Cannot pad ${x} by ${before} and ${after}: both must be whole and at least 0`);
   }
   if (before === 0 && after === 0) return x;
   const shape = x.shape.map((size, i) => i === at ? before + size + after : size);
@@ -179,8 +181,9 @@ export function max(x: Tensor, axes: readonly number[] = allAxes(x), options: Re
 
 /** Mean over `axes`, by default over all. */
 export function mean(x: Tensor, axes: readonly number[] = allAxes(x), options: ReduceOptions = {}): Tensor {
-  const count = axes.reduce((product, axis) => product * x.shape[checkAxis("mean", axis, x.rank)]!, 1);
-  return multiply(sum(x, axes, options), 1 / count);
+  if (!isFloat(x.dtype)) throw new TypeError(`mean needs floats, found ${x}`);
+  const total = sum(x, axes, options);
+  return multiply(total, total.size / x.size);
 }
 
 // ------------------------------------------------------------------------------------------------------ contractions
@@ -217,7 +220,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 
 /** Softmax over the last axis. `output` is the element type of the result. */
 export function softmax(x: Tensor, output: DType = x.dtype): Tensor {
-  if (x.rank < 1 || !isFloat(x.dtype)) throw new TypeError(`softmax needs floats with at least one axis, found ${x}`);
+  if (x.rank < 1 || !isFloat(x.dtype) || !isFloat(output)) {
+    throw new TypeError(`softmax to ${output} needs floats with at least one axis, found ${x}`);
+  }
   return new Tensor({ kind: "softmax" }, [x], x.shape, output);
 }
 
@@ -231,6 +236,7 @@ export function softmax(x: Tensor, output: DType = x.dtype): Tensor {
  */
 export function layerNorm(x: Tensor, scale: Tensor, shift: Tensor, epsilon: number, output: DType = x.dtype): Tensor {
   const width = x.shape.at(-1);
+  if (!isFloat(x.dtype) || !isFloat(output)) throw new TypeError(`layerNorm to ${output} needs floats, found ${x}`);
   for (const part of [scale, shift]) {
     if (width === undefined || part.dtype !== "f32" || !sameShape(part.shape, [width])) {
       throw new RangeError(`layerNorm of ${x} needs f32 scale and shift of its last axis, found ${scale} and ${shift}`);
@@ -339,6 +345,23 @@ function checkAxis(name: string, axis: number, rank: number): number {
     throw new RangeError(`${name} has no axis ${axis} among ${rank} axes`);
   }
   return at;
+}
+
+/** Smallest and largest values of the types that are not floats. */
+const RANGES: Readonly<Partial<Record<DType, readonly [number, number]>>> = {
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+  u8: [0, 255],
+  bool: [0, 1],
+};
+
+function checkValue(value: number, dtype: DType): void {
+  const range = RANGES[dtype];
+  if (range && !(Number.isInteger(value) && range[0] <= value && value <= range[1])) {
+    throw new RangeError(
+      `A constant of type ${dtype} must be whole and from ${range[0]} to ${range[1]}, found ${value}`,
+    );
+  }
 }
 
 function checkShape(name: string, shape: Shape): void {

@@ -29,7 +29,7 @@ export interface ProgramOptions {
 /**
  * Collects a program from its outputs.
  *
- * @throws {TypeError} if two inputs share a name, or a donation names an unknown or unequal value
+ * @throws {TypeError} if two inputs share a name, or a donation names an unknown or unequal value or a taken output
  *
  * @example
  * ```ts
@@ -64,6 +64,9 @@ export function program(
       throw new TypeError(`Program ${name} cannot donate input ${from} (${source}) to output ${to} (${target})`);
     }
   }
+  const targets = Object.values(options.donate ?? {});
+  const twice = targets.find((target, i) => targets.indexOf(target) !== i);
+  if (twice !== undefined) throw new TypeError(`Program ${name} donates two inputs to output ${twice}`);
   return {
     name,
     inputs,
