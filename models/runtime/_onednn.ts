@@ -3,10 +3,13 @@
  *
  * A call that oneDNN cannot do ends the process by a signal, so every function here first checks ranks and types against
  * what was tried, and answers undefined where the plain operations must do. Which element types oneDNN computes depends
- * on the processor: bf16 needs AVX-512 (`cpuCalls` in `_cpu.ts`). Not used: oneDNN's convolution.
+ * on the processor: bf16 needs AVX-512 (`_processor.ts`). Not used: oneDNN's convolution.
  */
-import type { DType, Shape } from "../tensor/mod.ts";
+import { type DType, type Shape, sizeOf } from "../tensor/mod.ts";
 import { hloNames, type HloValue, type HloWriter } from "./_hlo_writer.ts";
+
+/** Below these sizes a call, about 0.1 ms, costs more than its kernel saves. */
+const WORTH = { matmulOperations: 2e7, softmaxElements: 1e6, layerNormElements: 1e6 };
 
 /** Element types oneDNN may compute in here. */
 export type OneDnnTypes = readonly ("f32" | "bf16")[];
@@ -21,24 +24,27 @@ export interface MatmulForm {
   readonly output: DType;
 }
 
-/** A matrix product of operands of one type and equal leading axes, rank 2 to 4; the result may be of a wider type. */
+/** A matrix product over equal leading axes, rank 2 to 4. The result may be of a wider type than asked for. */
 export function oneDnnMatmul(
   writer: HloWriter,
   types: OneDnnTypes,
-  a: HloValue,
-  b: HloValue,
+  [a, b]: readonly [HloValue, HloValue],
   { transposeA, transposeB, shape, output }: MatmulForm,
 ): HloValue | undefined {
-  if (!isType(types, a.dtype) || a.dtype !== b.dtype || a.shape.length < 2 || a.shape.length > 4) return undefined;
-  const result = a.dtype === "bf16" && output === "bf16" ? "bf16" : "f32";
+  const rank = a.shape.length;
+  const type = a.dtype === "bf16" && types.includes("bf16") ? "bf16" : "f32";
+  if (!types.includes(type) || rank < 2 || rank > 4) return undefined;
+  if (2 * sizeOf(shape) * a.shape[rank - (transposeA ? 2 : 1)]! < WORTH.matmulOperations) return undefined;
+  const operands = [writer.convert(a, type), writer.convert(b, type)];
   const config = { ...(transposeA && { transpose_a: true }), ...(transposeB && { transpose_b: true }) };
-  return call(writer, "matmul", [a, b], { onednn_matmul_config: config }, shape, result);
+  const result = type === "bf16" && output === "bf16" ? "bf16" : "f32";
+  return call(writer, "matmul", operands, { onednn_matmul_config: config }, shape, result);
 }
 
 /** Softmax over the last axis, in f32. */
 export function oneDnnSoftmax(writer: HloWriter, types: OneDnnTypes, x: HloValue, output: DType): HloValue | undefined {
   const rank = x.shape.length;
-  if (types.length === 0 || rank < 2 || rank > 4) return undefined;
+  if (types.length === 0 || rank < 2 || rank > 4 || sizeOf(x.shape) < WORTH.softmaxElements) return undefined;
   const result = output === "bf16" && types.includes("bf16") ? "bf16" : "f32";
   const operand = x.dtype === result ? x : writer.convert(x, "f32");
   return call(writer, "softmax", [operand], { onednn_softmax_config: { softmax_axis: rank - 1 } }, x.shape, result);
@@ -53,15 +59,11 @@ export function oneDnnLayerNorm(
   output: DType,
 ): HloValue | undefined {
   const fits = types.length > 0 && x.shape.length === 2 && [x, scale, shift].every(({ dtype }) => dtype === "f32");
-  if (!fits) return undefined;
+  if (!fits || sizeOf(x.shape) < WORTH.layerNormElements) return undefined;
   const epsilonBits = new Int32Array(Float32Array.of(epsilon).buffer)[0];
   const config = { rescale: "SCALE_AND_SHIFT", epsilon_typecast: epsilonBits };
   const result = output === "bf16" && types.includes("bf16") ? "bf16" : "f32";
   return call(writer, "layernorm", [x, scale, shift], { onednn_layer_norm_config: config }, x.shape, result);
-}
-
-function isType(types: OneDnnTypes, dtype: DType): boolean {
-  return (types as readonly DType[]).includes(dtype);
 }
 
 /** The configuration is JSON in an MLIR string; its escapes are the same as those of a JSON string. */

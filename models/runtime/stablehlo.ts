@@ -182,10 +182,10 @@ function lowerMatmul(
   { transposeA, transposeB }: Extract<Op, { kind: "matmul" }>,
   { oneDnn = [], bf16Products = false }: HloOptions,
 ): HloValue {
-  const short = left!.dtype === "bf16" && (bf16Products || oneDnn.includes("bf16"));
-  const [a, b] = [left!, right!].map((side) => short ? side : writer.convert(side, "f32")) as [HloValue, HloValue];
-  const call = oneDnnMatmul(writer, oneDnn, a, b, { transposeA, transposeB, shape, output: dtype });
+  const form = { transposeA, transposeB, shape, output: dtype };
+  const call = oneDnnMatmul(writer, oneDnn, [left!, right!], form);
   if (call !== undefined) return writer.convert(call, dtype);
+  const [a, b] = bf16Products ? [left!, right!] : [writer.convert(left!, "f32"), writer.convert(right!, "f32")];
   const batch = shape.length - 2;
   const leading = hloList(shape.slice(0, -2).map((_, axis) => axis));
   const text = `stablehlo.dot_general ${a.name}, ${b.name}` +
