@@ -7,6 +7,7 @@
  * matrix over cubes. `checkpoints/official_names.ts` translates. Matrices are `[outputs, inputs]`.
  */
 import { constantly, drawValues, type Initializer, type MatrixInitializer, xavier } from "./initializers.ts";
+import { floatToBfloat } from "./runtime/_half.ts";
 import type { HostArray } from "./runtime/engine.ts";
 import { type DType, input, sameShape, type Shape, type Tensor } from "./tensor/mod.ts";
 
@@ -130,8 +131,6 @@ export function initialParameters(
 /** Values as the parameter's device type stores them: f32 as they are, bf16 as bits rounded to nearest even. */
 export function hostParameter({ name, dtype }: ParameterSpec, values: Float32Array): HostArray {
   if (dtype === "f32") return values;
-  if (dtype !== "bf16") throw new TypeError(`Parameter ${name} is ${dtype}; parameters are f32 or bf16`);
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  // Rounding may carry into the exponent, as it should; the carry would turn a NaN into something else.
-  return Uint16Array.from(bits, (b, i) => Number.isNaN(values[i]) ? 0x7fc0 : (b + 0x7fff + (b >>> 16 & 1)) >>> 16);
+  if (dtype === "bf16") return floatToBfloat(values);
+  throw new TypeError(`Parameter ${name} is ${dtype}; parameters are f32 or bf16`);
 }

@@ -1,0 +1,205 @@
+/**
+ * Parameters under the names of published checkpoints, both ways.
+ *
+ * Two namings are known: that of the official repositories (VideoMAE, AMD; `blocks.0.attn.qkv.weight`) and that of the
+ * Hugging Face hub (`videomae.encoder.layer.0.attention.attention.query.weight`). They differ from ours in three points:
+ * query, key and value are one matrix in the official files; biases are named `q_bias`, `v_bias` (newer hub files:
+ * `query.bias`, `value.bias`); the patch embedding is a convolution `[D, 3, frames, rows, columns]`.
+ *
+ * Left out on purpose: biases of keys, which change nothing in a softmax, and the generators' final norms, which the
+ * official code builds and never uses.
+ */
+import type { ParameterSpec } from "../parameters.ts";
+import { CHANNELS, type CubeSize } from "../shapes.ts";
+import { sameShape, type Shape, sizeOf } from "../tensor/mod.ts";
+import type { SafetensorsFile, TensorToStore } from "./safetensors.ts";
+
+/** Values of a parameter, row-major. */
+export interface ParameterValues {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
+
+/** A tensor of a file, or one of `parts` equal groups of its rows. */
+interface Source {
+  readonly name: string;
+  readonly part: number;
+  readonly parts: number;
+}
+
+const PATCH_EMBEDDING = "patch_embed.proj.weight";
+/** Rows of the packed matrix, in this order. */
+const PACKED = ["q", "k", "v"] as const;
+
+/** What was found in a file. */
+export interface LoadedParameters {
+  /** f32 values of the parameters that were found, by our names. */
+  readonly values: Map<string, Float32Array<ArrayBuffer>>;
+  /** Parameters that the file lacks. */
+  readonly missing: string[];
+  /** Tensors of the file that no parameter took. */
+  readonly unused: string[];
+}
+
+/**
+ * Reads parameters from a file with our, official or hub names. An encoder's names are found with and without the
+ * `encoder.` prefix, so that pre-training, classification and teacher files serve each other.
+ *
+ * @throws {TypeError} if a tensor has another shape than the network's; the message names both
+ */
+export async function loadParameters(
+  file: SafetensorsFile,
+  specs: readonly ParameterSpec[],
+): Promise<LoadedParameters> {
+  const values = new Map<string, Float32Array<ArrayBuffer>>();
+  const missing: string[] = [];
+  const unused = new Set(file.tensors.keys());
+  for (const spec of specs) {
+    const source = sources(spec.name).find(({ name }) => file.tensors.has(name));
+    if (source === undefined) {
+      missing.push(spec.name);
+    } else {
+      values.set(spec.name, await loadOne(file, spec, source));
+      unused.delete(source.name);
+    }
+  }
+  return { values, missing, unused: [...unused] };
+}
+
+async function loadOne(file: SafetensorsFile, spec: ParameterSpec, { name, part, parts }: Source) {
+  const { shape } = file.tensors.get(name)!;
+  const rows = shape[0]! / parts;
+  const isConvolution = spec.name.endsWith(PATCH_EMBEDDING) && shape.length > 2;
+  const fits = isConvolution
+    ? shape[0] === spec.shape[0] && shape[1] === CHANNELS && sizeOf(shape) === sizeOf(spec.shape)
+    : sameShape([rows, ...shape.slice(1)], spec.shape);
+  if (!fits) {
+    throw new TypeError(
+      `${name} in ${file.path} is [${shape.join(", ")}], which does not fit ${spec.name}, [${
+        spec.shape.join(", ")
+      }]: ` +
+        "is this a network of another width, patch or tubelet size?",
+    );
+  }
+  const data = await file.readFloats(name);
+  if (isConvolution) return swapLastAxes(data, shape[0]!, CHANNELS);
+  return parts === 1 ? data : data.slice(part * data.length / parts, (part + 1) * data.length / parts);
+}
+
+/** Where a parameter may stand in a file; the first name that exists counts. */
+function sources(name: string): Source[] {
+  const core = name.replace(/^encoder\.(?!projection_heads)/, "");
+  const isEncoder = /^(?:patch_embed|blocks|norm)\./.test(core);
+  const prefixes = isEncoder ? ["encoder.", "", "backbone."] : [""];
+  const own = prefixes.map((prefix) => whole(prefix + core));
+  const official = officialSources(core).flatMap((source) =>
+    prefixes.map((prefix) => ({ ...source, name: prefix + source.name }))
+  );
+  return [...own, ...official, ...hubNames(name).map(whole)];
+}
+
+function officialSources(name: string): Source[] {
+  const [, stem, letter, kind] = /^(.*attn\.)([qkv])\.(weight|bias)$/.exec(name) ?? [];
+  if (stem === undefined) return [];
+  const packed = { name: `${stem}qkv.${kind}`, part: PACKED.indexOf(letter as "q" | "k" | "v"), parts: PACKED.length };
+  return kind === "weight" ? [packed] : [whole(`${stem}${letter}_bias`), packed];
+}
+
+function whole(name: string): Source {
+  return { name, part: 0, parts: 1 };
+}
+
+/** Official names of the parts of a block, and the hub's. */
+const HUB_BLOCK: readonly (readonly [RegExp, ...string[]])[] = [
+  [/^norm1\./, "layernorm_before."],
+  [/^norm2\./, "layernorm_after."],
+  [/^attn\.proj\./, "attention.output.dense."],
+  [/^attn\.q\.weight$/, "attention.attention.query.weight"],
+  [/^attn\.k\.weight$/, "attention.attention.key.weight"],
+  [/^attn\.v\.weight$/, "attention.attention.value.weight"],
+  [/^attn\.q\.bias$/, "attention.attention.q_bias", "attention.attention.query.bias"],
+  [/^attn\.v\.bias$/, "attention.attention.v_bias", "attention.attention.value.bias"],
+  [/^mlp\.fc1\./, "intermediate.dense."],
+  [/^mlp\.fc2\./, "output.dense."],
+];
+
+/** The hub's names of a parameter, the older one first; none if its models do not have it. */
+function hubNames(name: string): string[] {
+  const [, stack, index, rest] = /^((?:encoder\.|decoder\.)?)blocks\.(\d+)\.(.*)$/.exec(name) ?? [];
+  if (rest !== undefined) {
+    const prefix = stack === "decoder." ? `decoder.decoder_layers.${index}.` : `videomae.encoder.layer.${index}.`;
+    const [pattern, ...names] = HUB_BLOCK.find(([pattern]) => pattern.test(rest))!;
+    return names.map((hub) => prefix + rest.replace(pattern, hub));
+  }
+  if (/^(?:generators|generator_mask_tokens|encoder\.projection_heads)\./.test(name)) return [];
+  return [
+    name.replace(/^(?:encoder\.)?patch_embed\.proj\./, "videomae.embeddings.patch_embeddings.projection.")
+      .replace(/^encoder\.norm\./, "videomae.layernorm.")
+      .replace(/^head\./, "classifier."),
+  ];
+}
+
+/**
+ * Parameters under the names of the official repositories: query, key and value packed, the patch embedding a convolution.
+ *
+ * @throws {TypeError} if a block lacks one of the three
+ */
+export function officialTensors(parameters: readonly ParameterValues[], cube: CubeSize): TensorToStore[] {
+  const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+  return parameters.flatMap((parameter): TensorToStore[] => {
+    const { name, shape, data } = parameter;
+    const [, stem, letter, kind] = /^(.*attn\.)([qkv])\.(weight|bias)$/.exec(name) ?? [];
+    if (stem === undefined) return [name.endsWith(PATCH_EMBEDDING) ? convolution(parameter, cube) : parameter];
+    if (kind === "bias") return [{ name: `${stem}${letter}_bias`, shape, data }];
+    return letter === "q" ? [packed(byName, stem)] : [];
+  });
+}
+
+function packed(byName: ReadonlyMap<string, ParameterValues>, stem: string): TensorToStore {
+  const parts = PACKED.map((letter) => {
+    const found = byName.get(`${stem}${letter}.weight`);
+    if (found === undefined) throw new TypeError(`Cannot pack ${stem}qkv.weight: ${stem}${letter}.weight is missing`);
+    return found;
+  });
+  const [rows, columns] = parts[0]!.shape as [number, number];
+  const data = new Float32Array(PACKED.length * rows * columns);
+  parts.forEach((part, i) => data.set(part.data, i * rows * columns));
+  return { name: `${stem}qkv.weight`, shape: [PACKED.length * rows, columns], data };
+}
+
+/**
+ * Parameters under the hub's names, for `VideoMAEForPreTraining` and `VideoMAEForVideoClassification`. Projections,
+ * generators and their tokens, which those models do not have, are left out.
+ */
+export function hubTensors(parameters: readonly ParameterValues[], cube: CubeSize): TensorToStore[] {
+  return parameters.flatMap((parameter) => {
+    const [name] = hubNames(parameter.name);
+    if (name === undefined) return [];
+    const tensor = parameter.name.endsWith(PATCH_EMBEDDING) ? convolution(parameter, cube) : parameter;
+    return [{ ...tensor, name }];
+  });
+}
+
+/** `[D, (frame, row, column, channel)]` as `[D, channel, frame, row, column]`. */
+function convolution({ name, shape, data }: ParameterValues, { tubelet, patch }: CubeSize): TensorToStore {
+  const width = shape[0]!;
+  return {
+    name,
+    shape: [width, CHANNELS, tubelet, patch, patch],
+    data: swapLastAxes(data, width, data.length / width / CHANNELS),
+  };
+}
+
+/** `[outer, rows, columns]` as `[outer, columns, rows]`; columns follow from the length. */
+function swapLastAxes(data: Float32Array, outer: number, rows: number): Float32Array<ArrayBuffer> {
+  const swapped = new Float32Array(data.length);
+  const columns = data.length / outer / rows;
+  let from = 0;
+  for (let start = 0; start < data.length; start += rows * columns) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) swapped[start + column * rows + row] = data[from++]!;
+    }
+  }
+  return swapped;
+}

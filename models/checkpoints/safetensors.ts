@@ -1,0 +1,251 @@
+/**
+ * Safetensors files: eight bytes with the header's length, a JSON header with type, shape and byte range of each tensor, then
+ * the numbers, little-endian. Tensors are read one by one from their range, so a file may be larger than memory.
+ *
+ * A file comes from outside: its header is checked in full before anything is allocated from what it says. Ranges must
+ * follow each other without gap or overlap and end where the file ends, as the format demands.
+ */
+import { type FileHandle, open, rename } from "node:fs/promises";
+import { bfloatToFloat, halfToFloat } from "../runtime/_half.ts";
+import { type Shape, sizeOf } from "../tensor/mod.ts";
+
+/** Element types and their bytes. Files with other types are refused. */
+const TYPE_BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 } as const;
+
+/** An element type as the header names it. */
+export type StoredType = keyof typeof TYPE_BYTES;
+
+/** A tensor as it stands in a file. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly dtype: StoredType;
+  readonly shape: Shape;
+}
+
+/** A tensor to be written. */
+export interface TensorToStore {
+  readonly name: string;
+  readonly shape: Shape;
+  /** Row-major, `Float32Array` for F32, `Uint16Array` for the bits of F16 and BF16, ... */
+  readonly data: ArrayBufferView;
+  /** @default "F32" */
+  readonly dtype?: StoredType;
+}
+
+/** Most bytes of a header, the format's own limit. */
+const MAX_HEADER_BYTES = 100_000_000;
+const METADATA = "__metadata__";
+/** Bytes copied at once when a file is written. */
+const WRITE_BYTES = 1 << 24;
+
+type Range = readonly [start: number, end: number];
+
+/** An open file. Dispose of it to close it. */
+export class SafetensorsFile implements AsyncDisposable {
+  private constructor(
+    readonly path: string,
+    private readonly handle: FileHandle,
+    /** By name, in the order of their bytes. */
+    readonly tensors: ReadonlyMap<string, StoredTensor & { readonly range: Range }>,
+    /** Free text of the writer. */
+    readonly metadata: ReadonlyMap<string, string>,
+  ) {}
+
+  /**
+   * Opens a file and checks its header.
+   *
+   * @throws {SyntaxError} if it is not a whole safetensors file
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const handle = await open(path, "r");
+    try {
+      const { size } = await handle.stat();
+      const prefix = await readExactly(handle, path, 0, Math.min(8, size));
+      const headerBytes = size < 8 ? 0 : Number(new DataView(prefix.buffer).getBigUint64(0, true));
+      if (headerBytes < 2 || headerBytes > Math.min(size - 8, MAX_HEADER_BYTES)) {
+        throw broken(path, `its header should have ${headerBytes} bytes, but the file has ${size} in all`);
+      }
+      const header = parseHeader(path, await readExactly(handle, path, 8, headerBytes));
+      const dataStart = 8 + headerBytes;
+      return new SafetensorsFile(
+        path,
+        handle,
+        checkTensors(path, header, dataStart, size),
+        checkMetadata(path, header),
+      );
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The bytes of a tensor.
+   *
+   * @throws {TypeError} if there is no such tensor
+   */
+  async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    const [start, end] = this.#find(name).range;
+    return await readExactly(this.handle, this.path, start, end - start);
+  }
+
+  /**
+   * The numbers of a float tensor as f32, row-major.
+   *
+   * @throws {TypeError} if there is no such tensor or it does not hold floats
+   */
+  async readFloats(name: string): Promise<Float32Array<ArrayBuffer>> {
+    const { dtype } = this.#find(name);
+    const { buffer } = await this.readBytes(name);
+    switch (dtype) {
+      case "F32":
+        return new Float32Array(buffer);
+      case "F64":
+        return Float32Array.from(new Float64Array(buffer));
+      case "F16":
+        return Float32Array.from(halfToFloat(new Uint16Array(buffer)));
+      case "BF16":
+        return Float32Array.from(bfloatToFloat(new Uint16Array(buffer)));
+      default:
+        throw new TypeError(`Tensor ${name} of ${this.path} holds ${dtype}, floats are needed`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.handle.close();
+  }
+
+  #find(name: string) {
+    const found = this.tensors.get(name);
+    if (found === undefined) throw new TypeError(`${this.path} has no tensor ${name}`);
+    return found;
+  }
+}
+
+/**
+ * Writes a file: to a temporary name, flushed to disk, then renamed. Equal tensors give equal bytes.
+ *
+ * @param tensors In any order; types with more bytes come first in the file, so that all are aligned, then by name.
+ * @param metadata Free text.
+ * @throws {RangeError} if a name comes twice, or data do not have the bytes of type and shape
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: readonly TensorToStore[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const ordered = tensors.map((tensor) => ({ dtype: "F32" as StoredType, ...tensor })).sort((a, b) =>
+    TYPE_BYTES[b.dtype] - TYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+  );
+  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { [METADATA]: metadata } : {};
+  let end = 0;
+  for (const { name, dtype, shape, data } of ordered) {
+    if (Object.hasOwn(header, name)) throw new RangeError(`Cannot write ${path}: the name ${name} comes twice`);
+    const bytes = sizeOf(shape) * TYPE_BYTES[dtype];
+    if (data.byteLength !== bytes) {
+      throw new RangeError(
+        `Cannot write ${path}: ${name}, ${dtype}[${shape.join(", ")}], has ${bytes} bytes, found ${data.byteLength}`,
+      );
+    }
+    header[name] = { dtype, shape, data_offsets: [end, end += bytes] };
+  }
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const start = new Uint8Array(8 + Math.ceil(text.length / 8) * 8).fill(0x20);
+  new DataView(start.buffer).setBigUint64(0, BigInt(start.length - 8), true);
+  start.set(text, 8);
+
+  const temporary = `${path}.partial`;
+  const handle = await open(temporary, "w");
+  try {
+    for (const view of [start, ...ordered.map(({ data }) => data)]) {
+      const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+      for (let at = 0; at < bytes.length;) {
+        at += (await handle.write(bytes, at, Math.min(WRITE_BYTES, bytes.length - at))).bytesWritten;
+      }
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+}
+
+function broken(path: string, reason: string): SyntaxError {
+  return new SyntaxError(`${path} is not a whole safetensors file: ${reason}. Fetch or export it again`);
+}
+
+function parseHeader(path: string, bytes: Uint8Array): Map<string, unknown> {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw broken(path, "its header is not JSON");
+  }
+  if (!isRecord(header)) throw broken(path, "its header is not a JSON object");
+  return new Map(Object.entries(header));
+}
+
+function checkMetadata(path: string, header: ReadonlyMap<string, unknown>): Map<string, string> {
+  const metadata = header.get(METADATA) ?? {};
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
+    throw broken(path, "its metadata are not texts");
+  }
+  return new Map(Object.entries(metadata as Record<string, string>));
+}
+
+/** The tensors with absolute byte ranges. */
+function checkTensors(path: string, header: ReadonlyMap<string, unknown>, dataStart: number, size: number) {
+  const tensors = [...header].filter(([name]) => name !== METADATA).map(([name, entry]) => {
+    const { dtype, shape, data_offsets: offsets } = isRecord(entry) ? entry : {};
+    if (typeof dtype !== "string" || !Object.hasOwn(TYPE_BYTES, dtype)) {
+      throw broken(path, `tensor ${name} has the type ${dtype}; known are ${Object.keys(TYPE_BYTES).join(", ")}`);
+    }
+    if (!isNaturals(shape)) throw broken(path, `tensor ${name} has the shape ${JSON.stringify(shape)}`);
+    if (!isNaturals(offsets) || offsets.length !== 2) {
+      throw broken(path, `tensor ${name} has the byte range ${JSON.stringify(offsets)}`);
+    }
+    const bytes = sizeOf(shape) * TYPE_BYTES[dtype as StoredType];
+    const range: Range = [dataStart + offsets[0]!, dataStart + offsets[1]!];
+    if (range[1] - range[0] !== bytes) {
+      throw broken(
+        path,
+        `tensor ${name}, ${dtype}[${shape.join(", ")}], needs ${bytes} bytes, its range has ${range[1] - range[0]}`,
+      );
+    }
+    return { name, dtype: dtype as StoredType, shape, range };
+  }).sort((a, b) => a.range[0] - b.range[0] || a.range[1] - b.range[1]);
+  let end = dataStart;
+  for (const { name, range } of tensors) {
+    if (range[0] !== end) {
+      throw broken(path, `tensor ${name} begins at byte ${range[0]}, the one before it ends at ${end}`);
+    }
+    end = range[1];
+  }
+  if (end !== size) throw broken(path, `its tensors end at byte ${end}, the file at ${size}`);
+  return new Map(tensors.map((tensor) => [tensor.name, tensor]));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isNaturals(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length <= 32 &&
+    value.every((part) => Number.isSafeInteger(part) && part >= 0);
+}
+
+/** Reads at a position, whatever other reads are under way. */
+async function readExactly(
+  handle: FileHandle,
+  path: string,
+  position: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length;) {
+    const { bytesRead } = await handle.read(bytes, at, length - at, position + at);
+    if (bytesRead === 0) throw broken(path, `it ends at byte ${position + at}, ${position + length} are needed`);
+    at += bytesRead;
+  }
+  return bytes;
+}
