@@ -1,0 +1,231 @@
+/** Sets of feature shards: making, writing and reading them. The layout is in `feature_format.ts`. */
+import { type FeatureData, HALF_INFINITY, halfBytes, halfValue, largestHalf } from "./_half.ts";
+import { featureFormat, type FeaturesConfig, type FeaturesConfigInput, teacherTokens } from "./feature_format.ts";
+import type { FramesSet } from "./frame_shards.ts";
+import { layOut } from "./hdf5_layout.ts";
+import { type ResumeReport, resumeSet } from "./resume.ts";
+import { createShardSet, openShardSet } from "./set_folder.ts";
+import { ShardBuilder } from "./shard_builder.ts";
+import { ShardError } from "./shard_error.ts";
+import { shardTree } from "./shard_format.ts";
+import type { ShardSet, ShardSetOptions } from "./shard_set.ts";
+import type { ShardWriterOptions } from "./shard_writer.ts";
+import type { Sidecar } from "./sidecar.ts";
+
+export type { FeatureData } from "./_half.ts";
+
+/** A set of feature shards. */
+export type FeaturesSet = ShardSet<FeaturesConfig>;
+
+/** The settings of a feature set that its frame set does not decide. */
+export type TeacherSettings = Pick<
+  FeaturesConfigInput,
+  "teacher" | "dtype" | "levels" | "teacherPositions" | "provenance"
+>;
+
+/** What the teacher gave for one row. */
+export interface FeatureRow {
+  /** Per level [teacherTokens, width], tokens ascending; float16 or its bytes, or float32 to be rounded. */
+  readonly levels: readonly FeatureData[];
+  /** Spatial positions that the teacher saw in every slot, ascending. */
+  readonly teacherPositions: ArrayLike<number>;
+}
+
+/**
+ * Settings of the feature set of a frame set and a teacher.
+ *
+ * @param frames The frame set; rows and shard boundaries are taken from it.
+ * @param settings Teacher, levels and mask.
+ */
+export function featuresConfigFor(frames: FramesSet, settings: TeacherSettings): FeaturesConfig {
+  const { dataset, split, items, views, rowsPerShard, grid } = frames.config;
+  return featureFormat.parse({
+    ...settings,
+    dataset,
+    split,
+    items,
+    views,
+    rowsPerShard,
+    framesConfigSha256: frames.configSha256,
+    slots: grid[0],
+    positions: grid[1] * grid[2],
+  });
+}
+
+/**
+ * Makes or opens the feature set of a frame set and a teacher for writing.
+ *
+ * @param cache The cache folder; the set lies in `features/<hash>` below it.
+ * @param frames The frame set.
+ * @param settings Teacher, levels and mask.
+ * @param options How to open it.
+ */
+export function createFeaturesSet(
+  cache: string,
+  frames: FramesSet,
+  settings: TeacherSettings,
+  options: ShardSetOptions = {},
+): FeaturesSet {
+  return createShardSet(cache, featureFormat, featuresConfigFor(frames, settings), options);
+}
+
+/**
+ * Opens a complete set for reading.
+ *
+ * @param folder The set's folder.
+ * @param options How to open it.
+ * @throws {ShardError} If it is no complete set of feature shards.
+ */
+export function openFeaturesSet(folder: string, options: ShardSetOptions = {}): FeaturesSet {
+  return openShardSet(folder, featureFormat, options);
+}
+
+/**
+ * Checks that features were computed from these frames: the same settings, and shard by shard the same bytes.
+ *
+ * @throws {ShardError} If they were not; the message names the difference.
+ */
+export function assertFeaturesFit(features: FeaturesSet, frames: FramesSet): void {
+  const path = features.folder;
+  if (features.config.framesConfigSha256 !== frames.configSha256) {
+    const found = features.config.framesConfigSha256;
+    throw new ShardError(`was computed from frames ${found}, these are ${frames.configSha256}`, { path });
+  }
+  for (const field of ["items", "views", "rowsPerShard"] as const) {
+    if (features.config[field] !== frames.config[field]) {
+      const found = `${features.config[field]}, its frames have ${frames.config[field]}`;
+      throw new ShardError(`has ${field} ${found}`, { path });
+    }
+  }
+  for (let shard = 0; shard < frames.shards; shard++) {
+    const problem = parentProblem(features, frames, shard);
+    if (problem !== undefined) throw new ShardError(problem, { path: features.path(shard) });
+  }
+}
+
+/**
+ * Brings the feature set of an interrupted stage into order; shards whose frame shard was made again count as missing.
+ *
+ * @param features The feature set.
+ * @param frames The complete frame set it is computed from.
+ * @throws {ShardError} If a frame shard is missing.
+ */
+export async function resumeFeatures(features: FeaturesSet, frames: FramesSet): Promise<ResumeReport> {
+  return await resumeSet(features, { stale: (shard) => parentProblem(features, frames, shard) });
+}
+
+function parentProblem(features: FeaturesSet, frames: FramesSet, shard: number): string | undefined {
+  const found = features.sidecar(shard).parents["frames"], expected = frames.sidecar(shard).sha256;
+  if (found === expected) return undefined;
+  return `was computed from a frame shard with SHA-256 ${found}, ${frames.path(shard)} has ${expected}`;
+}
+
+/** Writes one feature shard; dispose of it to drop an unsealed one. */
+export class FeatureShardWriter implements Disposable {
+  /** Rows of the whole set that the teacher has to compute for this shard: those whose frames are good. */
+  readonly pending: readonly number[];
+  readonly #set: FeaturesSet;
+  readonly #builder: ShardBuilder<FeaturesConfig>;
+  readonly #masks: Uint16Array;
+  readonly #absmax: Float32Array;
+
+  /**
+   * @param set The feature set.
+   * @param frames The frame set it is computed from.
+   * @param shard Number of the shard.
+   * @param options For the file.
+   * @throws {ShardError} If the frame shard is missing.
+   */
+  constructor(set: FeaturesSet, frames: FramesSet, shard: number, options: ShardWriterOptions = {}) {
+    const source = frames.sidecar(shard), { row0, rows } = set.span(shard), { levels, teacherPositions } = set.config;
+    this.#set = set;
+    this.#masks = new Uint16Array(rows * teacherPositions);
+    this.#absmax = new Float32Array(rows * levels.length);
+    this.#builder = new ShardBuilder(set, shard, { lengths: {}, parents: { frames: source.sha256 } }, options);
+    const failed = new Set(source.failed_rows);
+    for (const local of failed) this.#builder.writeFailed(local);
+    this.pending = Array.from({ length: rows }, (_, i) => row0 + i).filter((row) => !failed.has(row - row0));
+  }
+
+  /**
+   * Stores the features of a row.
+   *
+   * @param row Row of the whole set.
+   * @param data Features and mask.
+   * @throws {RangeError} If the row is not pending here, a size or the mask is wrong, or a value is not a number or
+   * exceeds float16; the message names row and level.
+   */
+  write(row: number, data: FeatureRow): void {
+    const local = this.#builder.local(row), { levels, teacherPositions } = this.#set.config;
+    if (data.levels.length !== levels.length) {
+      throw new RangeError(`Row ${row} has ${data.levels.length} levels of features, expected ${levels.length}`);
+    }
+    this.#checkMask(row, data.teacherPositions);
+    const bytes = data.levels.map((features, i) => this.#checkedLevel(row, i, halfBytes(features)));
+    this.#builder.writeGood(local, bytes.map(({ bytes }) => bytes));
+    this.#masks.set(Array.from(data.teacherPositions), local * teacherPositions);
+    this.#absmax.set(bytes.map(({ absmax }) => absmax), local * levels.length);
+  }
+
+  /**
+   * Publishes the shard and writes its sidecar.
+   *
+   * @throws {RangeError} If a row is missing.
+   */
+  async seal(): Promise<Sidecar> {
+    return await this.#builder.seal({ "/mask/teacher": this.#masks, "/stats/absmax": this.#absmax });
+  }
+
+  [Symbol.dispose](): void {
+    this.#builder[Symbol.dispose]();
+  }
+
+  #checkedLevel(row: number, index: number, bytes: Uint8Array): { bytes: Uint8Array; absmax: number } {
+    const { block, width } = this.#set.config.levels[index]!, tokens = teacherTokens(this.#set.config);
+    const place = `level ${index} (block ${block}) of row ${row}`;
+    if (bytes.length !== tokens * width * 2) {
+      throw new RangeError(`The features of ${place} have ${bytes.length} bytes, expected ${tokens} x ${width} x 2`);
+    }
+    const bits = largestHalf(bytes);
+    if (bits > HALF_INFINITY) throw new RangeError(`The features of ${place} hold a value that is not a number`);
+    if (bits === HALF_INFINITY) {
+      throw new RangeError(
+        `The features of ${place} exceed float16 (magnitudes below 65520): store this level with norm "layer"`,
+      );
+    }
+    return { bytes, absmax: halfValue(bits) };
+  }
+
+  #checkMask(row: number, mask: ArrayLike<number>): void {
+    const { positions, teacherPositions } = this.#set.config;
+    if (mask.length !== teacherPositions) {
+      throw new RangeError(`The teacher mask of row ${row} has ${mask.length} positions, expected ${teacherPositions}`);
+    }
+    for (let i = 0, before = -1; i < mask.length; before = mask[i]!, i++) {
+      if (!Number.isInteger(mask[i]) || mask[i]! <= before || mask[i]! >= positions) {
+        throw new RangeError(
+          `The teacher mask of row ${row} is no ascending list of positions below ${positions}: ${before}, ${mask[i]}`,
+        );
+      }
+    }
+  }
+}
+
+/**
+ * The teacher-visible positions of all rows, [rows, teacherPositions], ascending in each row; zero in failed rows.
+ *
+ * @throws {ShardError} If a shard is missing or a table is damaged.
+ */
+export function readTeacherPositions(set: FeaturesSet): Uint16Array {
+  return new Uint16Array(set.column("/mask/teacher").buffer);
+}
+
+/**
+ * Bytes of a shard file before it is made.
+ *
+ * @param config Settings.
+ * @param shard Number of the shard.
+ */
+export function plannedFeatureShardBytes(config: FeaturesConfig, shard: number): number {
+  return layOut(shardTree(featureFormat, config, shard, { lengths: {}, parents: {} })).fileBytes;
+}

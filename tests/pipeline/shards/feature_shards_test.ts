@@ -1,0 +1,129 @@
+/** Feature sets: float16 as it was given, bound to the bytes of the frames, and nothing stored that float16 cannot hold. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { halfBytes, halfValue, largestHalf } from "../../../pipeline/shards/_half.ts";
+import { Hdf5File } from "../../../pipeline/shards/_h5wasm.ts";
+import { bytesOf } from "../../../pipeline/shards/_positional.ts";
+import {
+  assertFeaturesFit,
+  createFeaturesSet,
+  FeatureShardWriter,
+  openFeaturesSet,
+  plannedFeatureShardBytes,
+  readTeacherPositions,
+  resumeFeatures,
+} from "../../../pipeline/shards/feature_shards.ts";
+import { ShardError } from "../../../pipeline/shards/shard_error.ts";
+import {
+  featuresOf,
+  featuresSet,
+  FRAMES,
+  framesSet,
+  inTempDir,
+  maskOf,
+  TEACHER,
+  writeFeatures,
+  writeFrames,
+} from "./_sets.ts";
+
+Deno.test("features are read back by position and by the HDF5 library, with masks and largest magnitudes", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache, [5]);
+    const folder = (await featuresSet(cache, frames)).folder;
+    using set = openFeaturesSet(folder);
+    assertFeaturesFit(set, frames);
+    for (const row of [0, 4, 9]) {
+      for (const level of [0, 1]) {
+        const into = new Uint8Array(set.rowBytes(`/features/level_${level}`));
+        await set.readRow(`/features/level_${level}`, row, into);
+        assertEquals(new Float32Array(new Float16Array(into.buffer)), featuresOf(row, level));
+      }
+    }
+    using file = await Hdf5File.open(set.path(1));
+    assertEquals(file.dataset("/features/level_1"), { dtype: "f16", shape: [4, 6, 2] });
+    assertEquals(file.read("/features/level_0", 2), bytesOf(new Float16Array(featuresOf(6, 0))).slice());
+    const positions = readTeacherPositions(set);
+    assertEquals([...positions.subarray(0, 6)], [...maskOf(0), ...maskOf(1)]);
+    assertEquals([...positions.subarray(15, 18)], [0, 0, 0]);
+    const absmax = new Float32Array(set.column("/stats/absmax").buffer);
+    assertEquals([absmax[2 * 4], absmax[2 * 4 + 1], absmax[2 * 5]], [4 + 23 / 8, 4 + 11 / 8, 0]);
+    assertEquals(set.failedRows(), [5]);
+    for (let shard = 0; shard < 3; shard++) {
+      assertEquals(Deno.statSync(set.path(shard)).size, plannedFeatureShardBytes(set.config, shard));
+    }
+  }));
+
+Deno.test("the teacher has nothing to compute for clips that were refused", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache, [4, 6]);
+    using set = createFeaturesSet(cache, frames, TEACHER);
+    using writer = new FeatureShardWriter(set, frames, 1);
+    assertEquals(writer.pending, [5, 7]);
+    const row = { levels: [featuresOf(4, 0), featuresOf(4, 1)], teacherPositions: [0, 1, 2] };
+    assertThrows(() => writer.write(4, row), RangeError, "Row 4 of shard 1 is already written");
+  }));
+
+Deno.test("values that float16 cannot hold are refused with their level and row, and so are wrong masks and sizes", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache);
+    using set = createFeaturesSet(cache, frames, TEACHER);
+    using writer = new FeatureShardWriter(set, frames, 0);
+    const write = (value: number, mask: number[] = [0, 1, 2], width = 12) => {
+      const level = new Float32Array(width);
+      level[7] = value;
+      writer.write(1, { levels: [featuresOf(1, 0), level], teacherPositions: mask });
+    };
+    assertThrows(() => write(NaN), RangeError, "level 1 (block 3) of row 1 hold a value that is not a number");
+    for (const value of [65520, -1e9, Infinity]) {
+      assertThrows(() => write(value), RangeError, "level 1 (block 3) of row 1 exceed float16");
+    }
+    assertThrows(() => write(1, [0, 1, 4]), RangeError, "no ascending list of positions below 4: 1, 4");
+    assertThrows(() => write(1, [1, 1, 2]), RangeError, "no ascending list of positions below 4: 1, 1");
+    assertThrows(() => write(1, [0, 1]), RangeError, "has 2 positions, expected 3");
+    assertThrows(() => write(1, [0, 1, 2], 13), RangeError, "have 26 bytes, expected 6 x 2 x 2");
+    write(65519);
+  }));
+
+Deno.test("the largest magnitude of float16 is found at any length and alignment", () => {
+  const values = new Float16Array([0.5, -7, 3, -0, 6.5]);
+  for (let length = 1; length <= 5; length++) {
+    const expected = Math.max(...Array.from(values.subarray(0, length), Math.abs));
+    const shifted = new Uint8Array(20);
+    for (const at of [0, 1, 2, 3]) {
+      shifted.set(bytesOf(values.subarray(0, length)), at);
+      assertEquals(halfValue(largestHalf(shifted.subarray(at, at + 2 * length))), expected);
+    }
+  }
+  assertEquals(halfBytes(Float32Array.of(1 + 2 ** -11, 1 + 3 * 2 ** -11)), bytesOf(new Float16Array([1, 1 + 2 ** -9])));
+});
+
+Deno.test("features of other settings are another set, and features of frames made anew do not fit", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache);
+    using set = await featuresSet(cache, frames);
+    const other = createFeaturesSet(cache, frames, { ...TEACHER, provenance: { maskSeed: 8 } });
+    assertEquals(other.folder === set.folder, false);
+    using elsewhere = await framesSet(cache, [], { ...FRAMES, provenance: { list: "9" } });
+    assertThrows(() => assertFeaturesFit(set, elsewhere), ShardError, "was computed from frames");
+
+    for (const end of ["h5", "json"]) Deno.removeSync(`${frames.folder}/shard-00001.${end}`);
+    await writeFrames(frames, 1, [7]);
+    assertThrows(() => assertFeaturesFit(set, frames), ShardError, "shard-00001.h5 was computed from a frame shard");
+    const report = await resumeFeatures(set, frames);
+    assertEquals([report.missing, report.stale.map(({ shard }) => shard)], [[1], [1]]);
+    await writeFeatures(set, frames, 1);
+    assertFeaturesFit(set, frames);
+    assertEquals(set.failedRows(), [7]);
+  }));
+
+Deno.test("a feature writer needs the frame shard it is computed from", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache);
+    using set = createFeaturesSet(cache, frames, TEACHER);
+    Deno.removeSync(`${frames.folder}/shard-00002.json`);
+    frames.forget(2);
+    assertThrows(
+      () => new FeatureShardWriter(set, frames, 2),
+      ShardError,
+      "shard-00002.json does not exist: the shard has yet to be made",
+    );
+  }));
