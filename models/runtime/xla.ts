@@ -21,6 +21,7 @@ import { oneDnnTypes, processorFlags } from "./_processor.ts";
 import { PjrtApi, PjrtError } from "./pjrt/api.ts";
 import { type Loaded, PjrtClient } from "./pjrt/client.ts";
 import type { OptionValue } from "./pjrt/options.ts";
+import { PLUGIN_VARIABLE, PluginError } from "./plugin.ts";
 import { type HloOptions, stableHlo } from "./stablehlo.ts";
 
 /** Options of {@linkcode openXlaEngine}. */
@@ -48,7 +49,7 @@ const WIDE_VECTORS = Uint8Array.from([
 /**
  * Opens a plugin and its first device.
  *
- * @throws {Error} if the plugin cannot be opened or finds no device
+ * @throws {PluginError} if the plugin cannot be opened
  */
 export async function openXlaEngine({ plugin, platform = "cpu", oneDnn }: XlaOptions): Promise<XlaEngine> {
   quietLogs();
@@ -65,7 +66,7 @@ function openPlugin(path: string): PjrtApi {
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot open the XLA plugin ${path}: ${reason}. Name another one with TUBELET_PJRT_PLUGIN`);
+    throw new PluginError(`Cannot open the XLA plugin ${path}: ${reason}. Name another one with ${PLUGIN_VARIABLE}`);
   }
 }
 
@@ -111,6 +112,12 @@ export class XlaEngine implements Engine {
     this.description = `XLA on ${
       device === platform ? platform : `${device} (${platform})`
     }, PJRT ${api.version}${kernels}`;
+  }
+
+  /** The type of matrix products it computes fastest. */
+  get preferredCompute(): "f32" | "bf16" {
+    const { bf16Products = false, oneDnn = [] } = this.#lowering;
+    return bf16Products || oneDnn.includes("bf16") ? "bf16" : "f32";
   }
 
   /** Buffers and programs on the device that are not freed yet. */

@@ -1,5 +1,8 @@
 /** The engines the tests run on, each opened once a process. */
 import type { Engine } from "../../models/runtime/engine.ts";
+import { fetchPlugin, PluginError } from "../../models/runtime/plugin.ts";
+import { ReferenceEngine } from "../../models/runtime/reference.ts";
+import { openTfjsEngine } from "../../models/runtime/tfjs.ts";
 import { openXlaEngine } from "../../models/runtime/xla.ts";
 
 let xla: Promise<Engine | undefined> | undefined;
@@ -10,8 +13,25 @@ export function xlaEngine(): Promise<Engine | undefined> {
 }
 
 async function openXla(): Promise<Engine | undefined> {
-  const plugin = Deno.env.get("TUBELET_PJRT_PLUGIN");
-  if (plugin !== undefined) return await openXlaEngine({ plugin });
-  console.log("(tests on XLA are skipped: TUBELET_PJRT_PLUGIN names no plugin)");
-  return undefined;
+  try {
+    return await openXlaEngine({ plugin: await fetchPlugin() });
+  } catch (error) {
+    if (!(error instanceof PluginError)) throw error;
+    console.log(`(tests on XLA are skipped: ${error.message})`);
+    return undefined;
+  }
+}
+
+let tfjs: Promise<Engine> | undefined;
+
+/** TensorFlow.js on its WebAssembly backend, which every machine has. */
+export function tfjsEngine(): Promise<Engine> {
+  return tfjs ??= openTfjsEngine({ backend: "wasm" });
+}
+
+const reference = new ReferenceEngine();
+
+/** Every operation in float64. */
+export function referenceEngine(): ReferenceEngine {
+  return reference;
 }

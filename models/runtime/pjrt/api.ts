@@ -80,7 +80,19 @@ export class PjrtError extends Error {
 const CALL = { parameters: ["buffer"], result: "usize" } as const;
 const WAIT = { parameters: ["buffer"], result: "usize", nonblocking: true } as const;
 
-/** The functions of one plugin. The library stays open until the process ends: it has threads of its own. */
+/**
+ * Takes a reference on a library that is never given back. Deno closes its libraries when a process or worker ends, and a
+ * plugin that is unloaded crashes: it has threads of its own.
+ */
+function keepLoaded(path: string): void {
+  if (Deno.build.os !== "linux") return;
+  const RTLD_LAZY = 1;
+  const libc = Deno.dlopen("libc.so.6", { dlopen: { parameters: ["buffer", "i32"], result: "pointer" } });
+  libc.symbols.dlopen(new TextEncoder().encode(`${path}\0`), RTLD_LAZY);
+  libc.close();
+}
+
+/** The functions of one plugin, which stays loaded until the process ends. */
 export class PjrtApi {
   /** Version of the C API the plugin speaks, such as `0.81`. */
   readonly version: string;
@@ -103,6 +115,7 @@ export class PjrtApi {
   static open(path: string): PjrtApi {
     const opened = PjrtApi.#opened.get(path);
     if (opened !== undefined) return opened;
+    keepLoaded(path);
     const library = Deno.dlopen(path, { GetPjrtApi: { parameters: [], result: "pointer" } });
     const table = library.symbols.GetPjrtApi();
     if (table === null) throw new Error(`The plugin ${path} has an empty function table: it is damaged`);

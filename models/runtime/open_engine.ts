@@ -1,0 +1,69 @@
+/** Choosing the engine: XLA where its plugin is there or can be fetched, else TensorFlow.js. */
+import type { Engine } from "./engine.ts";
+import { fetchPlugin, type FetchProgress, namedPlugin, NamedPluginError, type PluginDevice } from "./plugin.ts";
+import { openXlaEngine, XlaEngine } from "./xla.ts";
+
+/** Options of {@linkcode openEngine}. */
+export interface OpenEngineOptions {
+  /** @default "auto" */
+  engine?: "auto" | "xla" | "tfjs";
+  /** `auto` is what a plugin named by the environment is for, else the CPU. @default "auto" */
+  device?: "auto" | PluginDevice;
+  /** Told, in one line, that `auto` had to take the slower engine, and why. */
+  warn?: (message: string) => void;
+  /** Told how far a plugin is fetched. */
+  onProgress?: (progress: FetchProgress) => void;
+  signal?: AbortSignal;
+}
+
+/**
+ * Opens an engine.
+ *
+ * @throws {PluginError} if XLA was asked for and has no plugin
+ * @throws {NamedPluginError} if the environment names a plugin that is not there
+ */
+export async function openEngine(options: OpenEngineOptions = {}): Promise<Engine> {
+  const { engine = "auto", warn = () => {}, signal } = options;
+  if (engine === "tfjs") return await openTfjs();
+  try {
+    return await openXla(options);
+  } catch (error) {
+    signal?.throwIfAborted();
+    // What the user chose by name must work or fail; only a choice of our own may be changed.
+    const chosen = engine === "xla" || (options.device ?? "auto") !== "auto" || namedPlugin() !== undefined;
+    if (chosen || error instanceof NamedPluginError) throw error;
+    warn(`XLA is not available, using TensorFlow.js, which is many times slower. ${describe(error)}`);
+    return await openTfjs();
+  }
+}
+
+/** The type of matrix products that an engine computes fastest. */
+export function preferredCompute(engine: Engine): "f32" | "bf16" {
+  return engine instanceof XlaEngine ? engine.preferredCompute : "f32";
+}
+
+async function openXla({ device = "auto", onProgress, signal }: OpenEngineOptions): Promise<Engine> {
+  const platform = device === "auto" ? deviceOfNamedPlugin() : device;
+  const plugin = await fetchPlugin({
+    device: platform,
+    ...(onProgress && { onProgress }),
+    ...(signal && { signal }),
+  });
+  return await openXlaEngine({ plugin, platform });
+}
+
+/** A plugin's platform is known for certain only once it is open, and must be known before: its name tells. */
+function deviceOfNamedPlugin(): PluginDevice {
+  const name = namedPlugin()?.split("/").at(-1) ?? "";
+  return /cuda|gpu/i.test(name) ? "cuda" : /tpu/i.test(name) ? "tpu" : "cpu";
+}
+
+/** Loaded only when it is used: it brings a library of some size. */
+async function openTfjs(): Promise<Engine> {
+  const { openTfjsEngine } = await import("./tfjs.ts");
+  return await openTfjsEngine();
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
