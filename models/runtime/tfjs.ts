@@ -118,20 +118,15 @@ class TfjsExecutable implements Executable {
   async run(inputs: ReadonlyMap<string, DeviceBuffer>): Promise<Map<string, DeviceBuffer>> {
     const { program } = this;
     checkInputs(program, inputs);
-    // Clones share memory: it is free once the buffer and the clone are disposed of.
-    const given = new Map(program.inputs.map(({ name }) => [name, (inputs.get(name) as TfjsBuffer).value.clone()]));
+    const given = program.inputs.map(({ name, tensor }) => ({ tensor, value: (inputs.get(name) as TfjsBuffer).value }));
+    // Clones share memory: that of a donated input is free after the last operation that needs it.
+    const values = new Map<Tensor, tf.Tensor>(given.map(({ tensor, value }) => [tensor, value.clone()]));
     for (const name of program.donations.keys()) inputs.get(name)![Symbol.dispose]();
-    const values = new Map<Tensor, tf.Tensor>();
     try {
       for (const { tensor, releases } of this.#steps) {
-        const { op } = tensor;
-        values.set(
-          tensor,
-          op.kind === "input"
-            ? given.get(op.name)!.clone()
-            : evaluate(tensor, tensor.inputs.map((source) => values.get(source)!)),
-        );
-        if (op.kind === "input") given.get(op.name)!.dispose();
+        if (tensor.op.kind !== "input") {
+          values.set(tensor, evaluate(tensor, tensor.inputs.map((source) => values.get(source)!)));
+        }
         for (const released of releases) {
           values.get(released)!.dispose();
           values.delete(released);
@@ -142,7 +137,7 @@ class TfjsExecutable implements Executable {
         return [name, new TfjsBuffer(value, tensor.shape, tensor.dtype)];
       }));
     } finally {
-      for (const value of [...given.values(), ...values.values()]) value.dispose();
+      for (const value of values.values()) value.dispose();
     }
   }
 

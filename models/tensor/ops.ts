@@ -38,6 +38,7 @@ export function constant(value: number, shape: Shape = [], dtype: DType = "f32")
 /** The index along `axis` in every element: `iota([2, 3], 1)` is `[[0, 1, 2], [0, 1, 2]]`. */
 export function iota(shape: Shape, axis: number, dtype: DType = "i32"): Tensor {
   checkShape("iota", shape);
+  if (dtype === "bool") throw new TypeError("iota has no bools: make integers and compare them");
   return new Tensor({ kind: "iota", axis: checkAxis("iota", axis, shape.length) }, [], shape, dtype);
 }
 
@@ -171,6 +172,7 @@ export interface ReduceOptions {
 
 /** Sum over `axes`, by default over all. */
 export function sum(x: Tensor, axes: readonly number[] = allAxes(x), options: ReduceOptions = {}): Tensor {
+  if (x.dtype === "bool") throw new TypeError(`sum has no bools: convert ${x} to i32 first`);
   return reduce("sum", x, axes, options);
 }
 

@@ -119,6 +119,12 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
     { name: "add of a number", inputs: [GRID], trace: (x) => add(x, 0.5), expected: [1.5, 2.5, 3.5, 4.5, 5.5, 6.5] },
     { name: "add of i32", inputs: [i32([2], [3, -4])], trace: (x) => add(x, 5), expected: [8, 1] },
     { name: "add of u8 wraps", inputs: [u8([2], [250, 3])], trace: (x) => add(x, 10), expected: [4, 13] },
+    {
+      name: "add of bools is or",
+      inputs: [bool([3], [1, 1, 0]), bool([3], [1, 0, 0])],
+      trace: add,
+      expected: [1, 1, 0],
+    },
     { name: "add of bf16", inputs: [bf16([2], [1.5, -8])], trace: (x) => add(x, x), expected: [3, -16] },
   ],
   subtract: [
@@ -135,6 +141,12 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
       trace: (x) => multiply(broadcast(x, [2, 2]), broadcast(reshape(x, [2, 1]), [2, 2])),
       expected: [4, 6, 6, 9],
     },
+    {
+      name: "multiply of bools is and",
+      inputs: [bool([3], [1, 1, 0]), bool([3], [1, 0, 0])],
+      trace: multiply,
+      expected: [1, 0, 0],
+    },
     { name: "multiply of i32", inputs: [i32([2], [3, -4])], trace: (x) => multiply(x, x), expected: [9, 16] },
   ],
   divide: [
@@ -149,6 +161,12 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
   ],
   maximum: [
     { name: "maximum", inputs: [MIXED, f32([1], [0])], trace: maximum, expected: [0, 0, 0.25, 3] },
+    {
+      name: "maximum of bools",
+      inputs: [bool([2], [1, 0]), bool([2], [0, 0])],
+      trace: maximum,
+      expected: [1, 0],
+    },
     { name: "maximum of i32", inputs: [i32([2], [-1, 4])], trace: (x) => maximum(x, 2), expected: [2, 4] },
     {
       name: "maximum of equals",

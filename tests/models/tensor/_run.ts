@@ -35,24 +35,30 @@ export async function run(
   return results;
 }
 
-/** A case traced: its result and, if that is a float, the gradients of a weighted sum of it by the float inputs. */
-export function traced({ inputs, trace }: OpCase): {
+/**
+ * A case traced: its result and, if that is a float, the gradients of a weighted sum of it by the float inputs.
+ *
+ * @param prefix stands before all names, so that several cases make one program
+ */
+export function traced({ inputs, trace }: OpCase, prefix = ""): {
   outputs: Record<string, Tensor>;
   values: Record<string, Value>;
 } {
-  const sources = inputs.map(({ shape, dtype }, i) => input(`x${i}`, shape, dtype));
+  const names = inputs.map((_, i) => `${prefix}x${i}`);
+  const sources = inputs.map(({ shape, dtype }, i) => input(names[i]!, shape, dtype));
   const result = trace(...sources);
-  const outputs: Record<string, Tensor> = { result };
-  const values: Record<string, Value> = Object.fromEntries(inputs.map((value, i) => [`x${i}`, value]));
+  const outputs: Record<string, Tensor> = { [`${prefix}result`]: result };
+  const values: Record<string, Value> = Object.fromEntries(inputs.map((value, i) => [names[i]!, value]));
   const floats = sources.filter(({ dtype }) => isFloat(dtype));
   if (isFloat(result.dtype) && floats.length > 0) {
-    const weight = input("weight", result.shape);
+    const weight = input(`${prefix}weight`, result.shape);
     // Weights of both signs, exact in bf16, no two neighbours alike.
     const numbers = Array.from({ length: result.size }, (_, i) => ((i * 5 + 3) % 8) / 4 - 0.875);
-    values["weight"] = { shape: result.shape, dtype: "f32", numbers };
-    outputs["loss"] = sum(multiply(convert(result, "f32"), weight));
-    gradients(outputs["loss"], floats).forEach((gradient, i) => {
-      outputs[`gradient of ${(floats[i]!.op as { name: string }).name}`] = gradient;
+    values[`${prefix}weight`] = { shape: result.shape, dtype: "f32", numbers };
+    const loss = sum(multiply(convert(result, "f32"), weight));
+    outputs[`${prefix}loss`] = loss;
+    gradients(loss, floats).forEach((gradient, i) => {
+      outputs[`${prefix}gradient of x${sources.indexOf(floats[i]!)}`] = gradient;
     });
   }
   return { outputs, values };
@@ -67,7 +73,7 @@ async function numbersOf(buffer: DeviceBuffer): Promise<number[]> {
 }
 
 /** Numbers as the host array of a type. */
-export function toHost(numbers: readonly number[], dtype: DType): HostArray {
+function toHost(numbers: readonly number[], dtype: DType): HostArray {
   if (dtype === "f16") return floatToHalf(numbers);
   if (dtype === "bf16") return floatToBfloat(numbers);
   const data = hostArray(dtype, numbers.length);

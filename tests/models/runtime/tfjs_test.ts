@@ -1,0 +1,78 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { assertEquals, assertLessOrEqual, assertRejects, assertThrows } from "@std/assert";
+import type { DeviceBuffer } from "../../../models/runtime/engine.ts";
+import { openTfjsEngine } from "../../../models/runtime/tfjs.ts";
+import {
+  add,
+  broadcast,
+  exp,
+  gatherRows,
+  gradients,
+  input,
+  matmul,
+  program,
+  softmax,
+  sum,
+} from "../../../models/tensor/mod.ts";
+import { tfjsEngine } from "../_engines.ts";
+
+Deno.test("a run leaves no tensors behind but its outputs", async () => {
+  const engine = await tfjsEngine();
+  const x = input("x", [2, 3, 3]), index = input("index", [2, 2], "i32");
+  const rows = gatherRows(softmax(matmul(exp(x), x, { transposeA: true })), index);
+  const loss = sum(add(rows, broadcast(sum(rows), [2, 2, 3])));
+  const outputs = { loss, next: gradients(loss, [x])[0]! };
+  using executable = await engine.compile(program("p", outputs, { donate: { x: "next" } }));
+  const inputs = new Map<string, DeviceBuffer>([
+    ["x", engine.upload(new Float32Array(18), [2, 3, 3], "f32")],
+    ["index", engine.upload(Int32Array.of(0, 1, 1, 2), [2, 2], "i32")],
+  ]);
+  const { numTensors, numBytes } = tf.memory();
+  const results = await executable.run(inputs);
+  // The loss came, the gradient took the place of `x`.
+  assertEquals(tf.memory().numTensors, numTensors + 1);
+  assertEquals(tf.memory().numBytes, numBytes + 4);
+  for (const buffer of [...results.values(), ...inputs.values()]) buffer[Symbol.dispose]();
+  assertEquals(tf.memory().numTensors, numTensors - 2);
+});
+
+Deno.test("a failing run leaves no tensors behind", async () => {
+  const engine = await tfjsEngine();
+  const x = input("x", [2]), y = input("y", [2]);
+  using executable = await engine.compile(program("p", { sum: add(x, y) }));
+  using a = engine.upload(new Float32Array(2), [2], "f32");
+  const gone = engine.upload(new Float32Array(2), [2], "f32");
+  gone[Symbol.dispose]();
+  const { numTensors } = tf.memory();
+  await assertRejects(() => executable.run(new Map([["x", a], ["y", gone]])), Error, "disposed of or donated");
+  assertEquals(tf.memory().numTensors, numTensors);
+});
+
+Deno.test("values are held no longer than they are needed", async () => {
+  const engine = await tfjsEngine();
+  let chain = input("x", [1000]);
+  for (let i = 0; i < 20; i++) chain = exp(chain);
+  using executable = await engine.compile(program("p", { chain }));
+  using x = engine.upload(new Float32Array(1000).fill(-9), [1000], "f32");
+  const before = tf.memory().numBytes;
+  const { peakBytes } = await tf.profile(async () => {
+    (await executable.run(new Map([["x", x]]))).get("chain")![Symbol.dispose]();
+    return 0;
+  });
+  assertLessOrEqual(peakBytes - before, 2 * 4000);
+});
+
+Deno.test("a u32 that TensorFlow.js cannot hold is an error naming it", async () => {
+  const engine = await tfjsEngine();
+  assertThrows(() => engine.upload(Uint32Array.of(1, 4e9), [2], "u32"), RangeError, "found 4000000000");
+});
+
+Deno.test("a backend that does not load is an error that says why", async () => {
+  // The native library of tfjs-node-gpu is compiled at installation, which this project never asks for.
+  await assertRejects(() => openTfjsEngine({ backend: "tensorflow" }), Error, "tensorflow: ");
+});
+
+Deno.test("without a choice the best backend that works is taken", async () => {
+  const engine = await openTfjsEngine();
+  assertEquals(engine.description, "TensorFlow.js 4.22.0, wasm backend");
+});
