@@ -54,7 +54,7 @@ figure { margin: 0; }
 figcaption { font-size: .875rem; margin-bottom: .25rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 22px 32px; margin-top: 1rem; }
 .panel { min-width: 0; }
-.beside .panel { margin: 1.2rem 0; }
+.beside .panel { margin: 1.2rem 0; max-width: 480px; }
 svg.chart { display: block; width: 100%; height: auto; overflow: visible; }
 .legend { display: inline-flex; flex-wrap: wrap; gap: .1rem .9rem; }
 p.legend { display: flex; font-size: .9375rem; max-width: none; }
@@ -91,7 +91,8 @@ footer { padding-bottom: 48px; color: var(--muted); font-size: .875rem; }
   h1 { font-size: 1.5rem; }
   .verdict { font-size: 1.1rem; }
   table { font-size: .875rem; }
-  th, td { padding-right: .8rem; }
+  th, td { padding-right: .7rem; }
+  thead th { white-space: normal; }
   .settings td:nth-child(4), .settings thead th:nth-child(4) { display: none; }
 }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
