@@ -35,7 +35,7 @@ const PLAIN_LINE_MS = 10_000;
 const RATE_WINDOW_MS = 30_000;
 /** Readings closer than this are one; it bounds how many are kept. */
 const READING_MS = 250;
-const BAR = 20;
+const BAR = 12;
 const ERASE_LINE = "\r\x1b[2K";
 
 /** Progress for the process's own terminal, or for another output. */

@@ -23,7 +23,7 @@ Deno.test("a terminal shows bar, count, share, rate, time left, time so far, dat
   stage.update(1000, { waitShare: 0.021, note: "total 0.912" });
   assertEquals(
     written.at(-1),
-    `${ERASE}pretrain       █████░░░░░░░░░░░░░░░  1,000/4,000 steps  25.0 %  100 steps/s  30 s left  10 s so far  data wait 2.1 %  total 0.912`,
+    `${ERASE}pretrain       ███░░░░░░░░░  1,000/4,000 steps  25.0 %  100 steps/s  30 s left  10 s so far  data wait 2.1 %  total 0.912`,
   );
 });
 
