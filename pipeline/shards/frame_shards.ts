@@ -104,13 +104,16 @@ export class FrameShardWriter implements Disposable {
    *
    * @param row Row of the whole set.
    * @param failure Label and reason.
+   * @returns The record that goes into `bad_clips.jsonl`.
    * @throws {RangeError} If the row is not this shard's.
    */
-  fail(row: number, { label, ...failure }: FailedRow): void {
+  fail(row: number, { label, ...failure }: FailedRow): BadClip {
     const local = this.#builder.local(row), { views } = this.#set.config;
     this.#builder.writeFailed(local);
     this.#tables["/index/label"][local] = label ?? NO_LABEL;
-    this.#bad.push({ row, item: Math.floor(row / views), view: row % views, name: this.#names[local]!, ...failure });
+    const clip = { row, item: Math.floor(row / views), view: row % views, name: this.#names[local]!, ...failure };
+    this.#bad.push(clip);
+    return clip;
   }
 
   /**

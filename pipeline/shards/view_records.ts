@@ -50,13 +50,18 @@ export function readLabels(set: FramesSet): Int32Array {
 }
 
 /**
- * The refused views of a set with their reasons.
+ * The refused views of a set with their reasons, by row.
  *
+ * @param set The set.
+ * @param shards Which shards to ask. @default all
  * @throws {ShardError} If a shard is missing or damaged.
  */
-export function listBadClips(set: FramesSet): BadClip[] {
+export function listBadClips(set: FramesSet, shards: Iterable<number> = Array(set.shards).keys()): BadClip[] {
   const known = new Map(readBadClips(set.folder).map((clip) => [clip.row, clip]));
-  return set.failedRows().map((row) => known.get(row) ?? unexplained(set, row));
+  return [...shards].flatMap((shard) => {
+    const { failed_rows: failed, row0 } = set.sidecar(shard);
+    return failed.map((row) => known.get(row0 + row) ?? unexplained(set, row0 + row));
+  });
 }
 
 function unexplained(set: FramesSet, row: number): BadClip {
