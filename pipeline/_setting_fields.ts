@@ -14,8 +14,6 @@ export const STAGES = [
   "pretrain",
   "finetune",
   "evaluate",
-  "probe",
-  "export",
   "report",
 ] as const;
 

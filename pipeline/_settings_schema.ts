@@ -21,7 +21,7 @@ import {
 
 const PREPARE: readonly Stage[] = ["prepare"];
 const TRAINING: readonly Stage[] = ["train-teacher", "pretrain"];
-const NETWORKS: readonly Stage[] = ["train-teacher", "teach", "pretrain", "finetune", "evaluate", "probe"];
+const NETWORKS: readonly Stage[] = ["train-teacher", "teach", "pretrain", "finetune", "evaluate"];
 const MILLION = 1_000_000;
 
 const data = z.strictObject({
@@ -213,7 +213,7 @@ const finetune = z.strictObject({
   labelled: whole(0, 0, 1e9, {
     about: "Labelled clips used; 0 uses all",
     unit: "clips",
-    affects: ["finetune", "probe"],
+    affects: ["finetune"],
   }),
   epochs: whole(75, 1, 100_000, { about: "Epochs of fine-tuning", unit: "epochs", affects: FINETUNE }),
   warmupEpochs: whole(5, 0, 100_000, { about: "Epochs of rising learning rate", unit: "epochs", affects: FINETUNE }),

@@ -5,7 +5,7 @@
  * is the caller's business.
  */
 import fs from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type Json, sha256OfFile } from "./shards/config_hash.ts";
 import { errorCode, syncFolder } from "./shards/_publish.ts";
 
@@ -106,6 +106,20 @@ export class CheckpointFolder {
   /** Steps of all checkpoints, damaged ones too, ascending. */
   steps(): number[] {
     return names(this.path).flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b);
+  }
+
+  /**
+   * Moves all checkpoints out of the way, so that a training of other settings can begin.
+   *
+   * @returns The folder they lie in now, beside this one.
+   */
+  setAside(): string {
+    const kept = this.steps().map(nameOf);
+    const number = names(dirname(this.path)).filter((name) => name.startsWith(`${basename(this.path)}.old-`)).length + 1;
+    const aside = `${this.path}.old-${number}`;
+    fs.mkdirSync(aside);
+    for (const name of kept) fs.renameSync(join(this.path, name), join(aside, name));
+    return aside;
   }
 
   /** Removes what killed writers left. */

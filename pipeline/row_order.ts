@@ -104,6 +104,11 @@ export class TrainingOrder {
     return this.#options.items.length;
   }
 
+  /** Views stored per item. */
+  get views(): number {
+    return this.#options.views;
+  }
+
   /** Epoch that a position belongs to. */
   epochOf(position: number): number {
     return Math.floor(position / this.epochLength);

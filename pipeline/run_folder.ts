@@ -43,10 +43,10 @@ export interface RunFolder extends Disposable {
   readonly changes: readonly SettingChange[];
   /** A path in the folder. */
   file(name: string): string;
-  /** The checkpoints of a training stage. */
-  checkpoints(stage: Stage): CheckpointFolder;
-  /** Opens `metrics.jsonl` for a stage that goes on from a step. */
-  metrics(stage: Stage, step: number): MetricsFile;
+  /** The checkpoints of a training, such as "pretrain" or "finetune-scratch". */
+  checkpoints(training: string): CheckpointFolder;
+  /** Opens `metrics.jsonl` for a training that goes on from a step. */
+  metrics(training: string, step: number): MetricsFile;
 }
 
 /**
@@ -94,12 +94,12 @@ function runFolder(
     stages,
     changes,
     file: (name) => join(path, name),
-    checkpoints: (stage) => {
+    checkpoints: (training) => {
       // The student's checkpoints are the run's result and lie on top.
-      const folder = stage === "pretrain" ? join(path, "checkpoints") : join(path, "checkpoints", stage);
+      const folder = training === "pretrain" ? join(path, "checkpoints") : join(path, "checkpoints", training);
       return new CheckpointFolder(folder, settings.run.keepCheckpoints, warn);
     },
-    metrics: (stage, step) => new MetricsFile(join(path, "metrics.jsonl"), { stage, step }),
+    metrics: (training, step) => new MetricsFile(join(path, "metrics.jsonl"), { stage: training, step }),
     [Symbol.dispose]: () => lock[Symbol.dispose](),
   };
 }

@@ -72,18 +72,17 @@ export interface TrainingRates {
 }
 
 /**
- * The learning-rate schedule of a training. An epoch has `floor(clips / batch)` steps; the rest of the clips waits for
- * another epoch's order.
+ * The learning-rate schedule of a training. An epoch counts `floor(clips / batch)` steps, as officially; the clips that
+ * are left over begin the next one. Fewer clips than one step holds still give a step an epoch: it then goes through
+ * them several times, each time under fresh masks.
  *
  * @param rates The training's settings.
  * @param clips Clips of one epoch.
- * @throws {RangeError} if there are fewer clips than one step needs
+ * @throws {RangeError} if there is no clip
  */
 export function trainingSchedule(rates: TrainingRates, clips: number): Schedule & { stepsPerEpoch: number } {
-  const stepsPerEpoch = Math.floor(clips / rates.batch);
-  if (!(stepsPerEpoch >= 1)) {
-    throw new RangeError(`${clips} clips do not fill a step of ${rates.batch}: lower the batch or add clips`);
-  }
+  if (!(clips >= 1)) throw new RangeError(`A training needs at least 1 clip: found ${clips}`);
+  const stepsPerEpoch = Math.max(1, Math.floor(clips / rates.batch));
   return {
     peak: scaledRate(rates.baseLr, rates.batch),
     final: scaledRate(rates.minLr, rates.batch),

@@ -1,0 +1,243 @@
+/**
+ * The stages of a run in order: when each applies, what its result depends on, what it does. Modules that do the work
+ * are loaded when there is work, so that a run in which all is done ends at once.
+ */
+import fs from "node:fs";
+import { join } from "node:path";
+import type { ResolvedSettings, Stage } from "../settings.ts";
+import type { Json } from "../shards/config_hash.ts";
+import type { RunSummary } from "../report/report_data.ts";
+import { type ClipSources, demoFolder, type DemoResult, readClipSources } from "./clip_sources.ts";
+import type { EvaluateResult } from "./evaluate.ts";
+import type { FinetuneResult } from "./finetune.ts";
+import type { PrepareResult } from "./prepare_splits.ts";
+import type { StageContext } from "./stage_context.ts";
+import { resolveTeacher, type Teacher } from "./teacher.ts";
+import type { TeachResult } from "./teach.ts";
+import type { TrainedResult } from "./train_teacher.ts";
+
+/** What the stages left, by name; a stage that does not apply leaves nothing. */
+export interface StageResults {
+  demo?: DemoResult;
+  prepare?: PrepareResult;
+  "train-teacher"?: TrainedResult;
+  teach?: TeachResult;
+  pretrain?: TrainedResult;
+  finetune?: FinetuneResult;
+  evaluate?: EvaluateResult;
+  report?: ReportResult;
+}
+
+/** What the `report` stage leaves behind. */
+export type ReportResult = { path: string };
+
+/** A run on its way through the stages. */
+export interface ChainState extends StageContext {
+  readonly command: readonly string[];
+  readonly resolved: ResolvedSettings;
+  readonly results: StageResults;
+  /** Clips of the run, read once. */
+  sources?: ClipSources;
+  /** The teacher, resolved once. */
+  teacher?: Teacher;
+  /** The numbers so far. */
+  readonly summary: () => RunSummary;
+}
+
+/** A stage, whatever its result is. */
+export interface StageDefinition {
+  readonly name: Stage;
+  /** Whether the run has this stage at all. */
+  readonly applies: (state: ChainState) => boolean | Promise<boolean>;
+  /** Hashes of what the stage reads; the settings that affect it are added. */
+  readonly inputs: (state: ChainState) => Json | Promise<Json>;
+  /** @param hash of settings and inputs */
+  readonly work: (state: ChainState, hash: string) => Promise<Json>;
+  /** Whether the files of a result are still there. */
+  readonly isWhole: (result: Json) => boolean;
+  /** Puts a result where later stages look for it. */
+  readonly keep: (state: ChainState, result: Json) => void;
+}
+
+/** A stage with the type of its result. */
+type Typed<N extends keyof StageResults> = {
+  readonly name: N;
+  readonly applies: StageDefinition["applies"];
+  readonly inputs: StageDefinition["inputs"];
+  readonly work: (state: ChainState, hash: string) => Promise<NonNullable<StageResults[N]>>;
+  /** Files that must be there for a result to count as whole. */
+  readonly files: (result: NonNullable<StageResults[N]>) => readonly string[];
+  /** Whether what the result was made from is still the same, as far as hashes do not tell. */
+  readonly isFresh?: (result: NonNullable<StageResults[N]>) => boolean;
+};
+
+function define<N extends keyof StageResults>({ files, isFresh, ...stage }: Typed<N>): StageDefinition {
+  type Result = NonNullable<StageResults[N]>;
+  return {
+    ...stage,
+    isWhole: (result) => {
+      return files(result as Result).every((path) => fs.existsSync(path)) && (isFresh?.(result as Result) ?? true);
+    },
+    keep: (state, result) => state.results[stage.name] = result as StageResults[N],
+  };
+}
+
+const demo = define({
+  name: "demo",
+  applies: ({ settings }) => settings.data.data === null,
+  inputs: (state) => ({ folder: demoFolder(state) }),
+  work: async (state) => (await import("./make_demo.ts")).makeDemo(state),
+  files: ({ folder }) => [join(folder, "digits.json")],
+});
+
+const prepare = define({
+  name: "prepare",
+  applies: () => true,
+  inputs: async (state) => {
+    state.sources = await readClipSources(state, state.results.demo);
+    const { train, val, classes } = state.sources;
+    return { train: train.sha256, val: val?.sha256 ?? null, classes };
+  },
+  work: async (state) => (await import("./prepare_splits.ts")).prepareSplits(state, state.sources!),
+  files: ({ train, val }) => [train, val].flatMap((part) => part ? [join(part.folder, "manifest.json")] : []),
+  // A bad clip whose file was mended is decoded again.
+  isFresh: ({ train, val }) => {
+    return [...train.bad, ...val?.bad ?? []].every(({ path, fileBytes }) => sizeOf(path) === fileBytes);
+  },
+});
+
+function sizeOf(path: string): number | null {
+  return fs.statSync(path, { throwIfNoEntry: false })?.size ?? null;
+}
+
+const trainTeacher = define({
+  name: "train-teacher",
+  applies: ({ settings }) => settings.teacher.weights === null,
+  inputs: ({ results }) => ({ frames: results.prepare!.train.contentSha256 }),
+  work: async (state, hash) => {
+    const { trainTeacher } = await import("./train_teacher.ts");
+    using frames = await openFrames(state.results.prepare!.train.folder);
+    return await trainTeacher(state, frames, hash);
+  },
+  files: ({ checkpoint }) => [join(checkpoint, "state.json")],
+});
+
+const teach = define({
+  name: "teach",
+  applies: ({ settings }) => settings.alignment.teacherMode === "cached",
+  inputs: async (state) => ({
+    frames: state.results.prepare!.train.contentSha256,
+    teacher: (await teacherOf(state)).sha256,
+  }),
+  work: async (state) => {
+    const { teach } = await import("./teach.ts");
+    using frames = await openFrames(state.results.prepare!.train.folder);
+    return await teach(state, frames, await teacherOf(state));
+  },
+  files: ({ folder }) => [join(folder, "manifest.json")],
+});
+
+const pretrain = define({
+  name: "pretrain",
+  applies: () => true,
+  inputs: async (state) => ({
+    frames: state.results.prepare!.train.contentSha256,
+    features: state.results.teach?.contentSha256 ?? null,
+    teacher: (await teacherOf(state)).sha256,
+  }),
+  work: async (state, hash) => {
+    const { pretrain } = await import("./pretrain.ts");
+    const { openFeaturesSet } = await import("../shards/feature_shards.ts");
+    const { prepare, teach } = state.results;
+    using frames = await openFrames(prepare!.train.folder);
+    using features = teach ? openFeaturesSet(teach.folder) : undefined;
+    return await pretrain(state, frames, features, await teacherOf(state), hash);
+  },
+  files: ({ checkpoint }) => [join(checkpoint, "state.json")],
+});
+
+const finetune = define({
+  name: "finetune",
+  applies: ({ results, settings, print }) => {
+    if (results.prepare!.train.labelled > 0 && results.prepare!.classes.length > 1) return true;
+    if (settings.run.only === "finetune" || settings.run.only === null) {
+      print("No fine-tuning: fewer than two classes among the labels of the clips that were decoded");
+    }
+    return false;
+  },
+  inputs: ({ results }) => ({
+    frames: results.prepare!.train.contentSha256,
+    classes: results.prepare!.classes,
+    student: results.pretrain!.sha256,
+  }),
+  work: async (state, hash) => {
+    const { finetune } = await import("./finetune.ts");
+    const { itemLabels } = await import("./prepare_splits.ts");
+    const { prepare, pretrain } = state.results;
+    using frames = await openFrames(prepare!.train.folder);
+    const data = {
+      frames,
+      labels: itemLabels(frames),
+      classes: prepare!.classes.length,
+      student: pretrain!.checkpoint,
+    };
+    return await finetune(state, data, hash);
+  },
+  files: ({ student, scratch }) => [student, scratch].map(({ checkpoint }) => join(checkpoint, "state.json")),
+});
+
+const evaluate = define({
+  name: "evaluate",
+  applies: ({ results }) => results.finetune !== undefined && (results.prepare!.val?.labelled ?? 0) > 0,
+  inputs: ({ results }) => ({
+    frames: results.prepare!.val!.contentSha256,
+    student: results.finetune!.student.sha256,
+    scratch: results.finetune!.scratch.sha256,
+  }),
+  work: async (state) => {
+    const { evaluate } = await import("./evaluate.ts");
+    const { itemLabels } = await import("./prepare_splits.ts");
+    const { prepare, finetune } = state.results;
+    using frames = await openFrames(prepare!.val!.folder);
+    return await evaluate(state, {
+      frames,
+      labels: itemLabels(frames),
+      classes: prepare!.classes,
+      student: finetune!.student.checkpoint,
+      scratch: finetune!.scratch.checkpoint,
+    });
+  },
+  files: () => [],
+});
+
+const report = define({
+  name: "report",
+  applies: () => true,
+  inputs: ({ run, resolved }) => ({
+    stages: run.stages.records.filter(({ name }) => name !== "report").map(({ name, hash }) => [name, hash]),
+    origins: resolved.origins,
+  }),
+  work: async (state) => (await import("./report_run.ts")).reportRun(state),
+  files: ({ path }) => [path],
+});
+
+/** All stages, in order. */
+export const stageDefinitions: readonly StageDefinition[] = [
+  demo,
+  prepare,
+  trainTeacher,
+  teach,
+  pretrain,
+  finetune,
+  evaluate,
+  report,
+];
+
+async function openFrames(folder: string) {
+  const { openFramesSet } = await import("../shards/frame_shards.ts");
+  return openFramesSet(folder);
+}
+
+async function teacherOf(state: ChainState): Promise<Teacher> {
+  return state.teacher ??= await resolveTeacher(state.settings, state.results["train-teacher"]);
+}

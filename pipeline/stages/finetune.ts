@@ -1,0 +1,160 @@
+/**
+ * Fine-tunes a classifier on labelled clips twice under one protocol: from the pre-trained student's encoder, and from
+ * random weights, so that what pre-training is worth can be read off. Official recipe in part (section 6 of the method):
+ * mean-pooled tokens, label smoothing, drop path, layer-wise decay of the learning rate; no mixing or erasing of clips.
+ */
+import { classifierStep, layerDecayScale } from "../../models/classifier.ts";
+import { initialParameters } from "../../models/parameters.ts";
+import { permutation, uniforms } from "../random.ts";
+import { TrainingOrder } from "../row_order.ts";
+import { trainingSchedule } from "../schedule.ts";
+import type { FramesSet } from "../shards/frame_shards.ts";
+import type { BatchRow } from "../training/mask_draws.ts";
+import { RowBatches } from "../training/row_batches.ts";
+import { train } from "../training/train.ts";
+import { encoderParameters } from "../training/weights.ts";
+import { computeType, cubeSize, type StageContext, tokenGrid } from "./stage_context.ts";
+import { type TrainedResult, trainedResult } from "./train_teacher.ts";
+
+/** A classifier's start: the pre-trained student, or random weights. */
+export type Start = "student" | "scratch";
+
+/** What the stage leaves behind. */
+export type FinetuneResult = {
+  /** Clips used. */
+  labelled: number;
+  classes: number;
+  student: TrainedResult;
+  scratch: TrainedResult;
+};
+
+/** What to fine-tune on. */
+export interface FinetuneData {
+  readonly frames: FramesSet;
+  /** Label of every item of the frames, -1 where it has none. */
+  readonly labels: Int32Array;
+  readonly classes: number;
+  /** Folder of the pre-trained student's checkpoint. */
+  readonly student: string;
+}
+
+/** Fine-tunes both classifiers. @throws {RangeError} if no clip has a label */
+export async function finetune(context: StageContext, data: FinetuneData, identity: string): Promise<FinetuneResult> {
+  const items = labelledItems(context, data);
+  const student = await finetuneFrom(context, data, items, "student", identity);
+  const scratch = await finetuneFrom(context, data, items, "scratch", identity);
+  return { labelled: items.length, classes: data.classes, student, scratch };
+}
+
+/** The labelled clips used: all, or a seeded choice that does not depend on their order of decoding. */
+function labelledItems({ settings }: StageContext, { frames, labels }: FinetuneData): Uint32Array {
+  const items = frames.goodItems().filter((item) => labels[item]! >= 0);
+  if (items.length === 0) throw new RangeError("No decoded clip has a label: fine-tuning needs some");
+  const wanted = settings.finetune.labelled || items.length;
+  if (wanted >= items.length) return items;
+  return permutation(items.length, settings.run.seed, "labelled clips").slice(0, wanted).map((i) => items[i]!).sort();
+}
+
+async function finetuneFrom(
+  context: StageContext,
+  { frames, labels, classes, student }: FinetuneData,
+  items: Uint32Array,
+  start: Start,
+  identity: string,
+): Promise<TrainedResult> {
+  const { settings, run } = context;
+  const { finetune, pretrain } = settings;
+  const { batch, dropPath, labelSmoothing } = finetune;
+  const { depth } = settings.student;
+  const engine = await context.engine();
+  const seed = settings.run.seed;
+  const name = `finetune-${start}`;
+  const order = new TrainingOrder({ items, views: frames.config.views, seed });
+  const schedule = trainingSchedule(finetune, order.epochLength);
+  const step = classifierStep({
+    grid: tokenGrid(settings),
+    cube: cubeSize(settings),
+    encoder: settings.student,
+    classes,
+    batch,
+    dropPath,
+    optimizer: {
+      beta1: pretrain.beta1,
+      beta2: finetune.beta2,
+      eps: pretrain.eps,
+      weightDecay: finetune.weightDecay,
+      clipNorm: null,
+      learningRateScale: layerDecayScale(depth, finetune.layerDecay),
+    },
+    compute: computeType(settings, engine),
+  });
+  const draw = (rows: readonly BatchRow[]) => {
+    const targets = new Float32Array(rows.length * classes).fill(labelSmoothing / classes);
+    rows.forEach(({ row }, i) => {
+      targets[i * classes + labels[Math.floor(row / frames.config.views)]!]! += 1 - labelSmoothing;
+    });
+    const inputs = new Map([["targets", targets]]);
+    if (dropPath > 0) inputs.set("branch_scale", branchScales(rows, depth, dropPath, seed, name));
+    return inputs;
+  };
+  const result = await train({
+    name,
+    engine,
+    step,
+    cube: cubeSize(settings),
+    batch,
+    schedule,
+    beta1: pretrain.beta1,
+    beta2: finetune.beta2,
+    initial: async () => {
+      // One draw for both starts: head and encoder begin alike but for what the student brings.
+      const random = initialParameters(
+        step.parameters,
+        (count, name) => uniforms(count, seed, "classifier start", name),
+      );
+      return start === "scratch" ? random : new Map([...random, ...await encoderParameters(student, step.parameters)]);
+    },
+    frozen: initialParameters(step.frozen, () => []),
+    batches: (fromStep) =>
+      new RowBatches({
+        order,
+        batch,
+        fromStep,
+        steps: schedule.steps,
+        fields: [{ name: "cubes", set: frames, dataset: "/cubes" }],
+        draw,
+      }),
+    checkpoints: run.checkpoints(name),
+    checkpointSteps: settings.run.checkpointSteps,
+    logSteps: settings.run.logSteps,
+    identity: `${identity}-${start}`,
+    allowChange: settings.run.allowChange,
+    metrics: (fromStep) => run.metrics(name, fromStep),
+    signal: context.signal,
+    progress: context.progress,
+    warn: context.warn,
+  });
+  return await trainedResult(result);
+}
+
+/**
+ * Drop path: what each residual branch is multiplied by, [clips, depth, 2]: 0, or 1 / (chance of staying), with the
+ * chance of dropping rising linearly from 0 at the first block to `dropPath` at the last (Huang et al. 2016).
+ */
+export function branchScales(
+  rows: readonly BatchRow[],
+  depth: number,
+  dropPath: number,
+  seed: number,
+  purpose: string,
+): Float32Array<ArrayBuffer> {
+  const scales = new Float32Array(rows.length * depth * 2);
+  rows.forEach(({ row, epoch }, i) => {
+    const draws = uniforms(depth * 2, seed, `drop path of ${purpose}`, epoch, row);
+    draws.forEach((draw, branch) => {
+      const drop = depth === 1 ? dropPath : dropPath * Math.floor(branch / 2) / (depth - 1);
+      scales[i * depth * 2 + branch] = draw < drop ? 0 : 1 / (1 - drop);
+    });
+  });
+  return scales;
+}

@@ -1,0 +1,24 @@
+/** The `demo` stage: real handwritten digits in motion as real video files, made once and kept in the cache. */
+import { makeDigits } from "../../decoders/lists/digits.ts";
+import { uniforms } from "../random.ts";
+import { demoFolder, type DemoResult } from "./clip_sources.ts";
+import type { StageContext } from "./stage_context.ts";
+
+/** Makes the demo's clips; finished ones are kept. */
+export async function makeDemo(context: StageContext): Promise<DemoResult> {
+  const { settings, signal, progress } = context;
+  const { trainClips, valClips, clipFrames, clipSize, demoSeed } = settings.demo;
+  using bar = progress.begin("demo", trainClips + valClips, "clips");
+  const { root, train, val, clips } = await makeDigits({
+    folder: demoFolder(context),
+    trainClips,
+    valClips,
+    frames: clipFrames,
+    size: clipSize,
+    seed: demoSeed,
+    uniforms,
+    signal,
+    onProgress: (done) => bar.update(done),
+  });
+  return { folder: root, train, val, clips };
+}

@@ -1,0 +1,128 @@
+/**
+ * AMD pre-training of the student (Zhao et al., CVPR 2024): pixel reconstruction, direct alignment and generation
+ * alignment with a frozen teacher, whose features come from the cache. Every epoch draws a fresh student mask inside the
+ * teacher's cached one.
+ */
+import { amdStep } from "../../models/amd.ts";
+import { initialParameters, type ParameterSpec } from "../../models/parameters.ts";
+import { uniforms } from "../random.ts";
+import { TrainingOrder } from "../row_order.ts";
+import { trainingSchedule } from "../schedule.ts";
+import { assertFeaturesFit, type FeaturesSet, readTeacherPositions } from "../shards/feature_shards.ts";
+import { levelPath } from "../shards/feature_format.ts";
+import type { FramesSet } from "../shards/frame_shards.ts";
+import { amdInputs, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
+import { RowBatches } from "../training/row_batches.ts";
+import { train } from "../training/train.ts";
+import { computeType, cubeSize, maskSizes, type StageContext, studentShape } from "./stage_context.ts";
+import type { Teacher } from "./teacher.ts";
+import { type TrainedResult, trainedResult } from "./train_teacher.ts";
+
+/** What the names of a teacher's parameters begin with inside the step. */
+const TEACHER_PREFIX = "teacher.";
+
+/**
+ * Pre-trains the student.
+ *
+ * @param features What the teacher gave for these frames; undefined runs the teacher in every step.
+ * @throws {ShardError} if the features do not belong to the frames
+ */
+export async function pretrain(
+  context: StageContext,
+  frames: FramesSet,
+  features: FeaturesSet | undefined,
+  teacher: Teacher,
+  identity: string,
+): Promise<TrainedResult> {
+  const { settings, run } = context;
+  const { alignment, pretrain } = settings;
+  if (features) assertFeaturesFit(features, frames);
+  const engine = await context.engine();
+  const sizes = maskSizes(settings);
+  const { batch, beta1, beta2 } = pretrain;
+  const seed = settings.run.seed;
+  const order = new TrainingOrder({ items: frames.goodItems(), views: frames.config.views, seed });
+  const schedule = trainingSchedule(pretrain, order.epochLength);
+  const step = amdStep({
+    shape: studentShape(settings),
+    teacherWidth: settings.teacher.width,
+    studentLayers: alignment.studentLayers,
+    generatorDepth: alignment.generatorDepth,
+    generatorTokens: alignment.generatorTokens,
+    normalizeTargets: alignment.normalizeTargets,
+    weights: {
+      pixel: alignment.pixelWeight,
+      direct: alignment.directWeight,
+      generation: alignment.generationWeight,
+    },
+    batch,
+    visible: sizes.slots * sizes.student,
+    teacherVisible: sizes.slots * sizes.teacher,
+    ...(features ? {} : { teacher: { shape: settings.teacher, layers: alignment.teacherLayers } }),
+    optimizer: pretrain,
+    compute: computeType(settings, engine),
+  });
+  const isTeachers = ({ name }: ParameterSpec) => name.startsWith(TEACHER_PREFIX);
+  const start = initialParameters(
+    [...step.parameters, ...step.frozen.filter((spec) => !isTeachers(spec))],
+    (count, name) => uniforms(count, seed, "student start", name),
+  );
+  const teachers = step.frozen.filter(isTeachers).map((spec) => ({
+    ...spec,
+    name: spec.name.slice(TEACHER_PREFIX.length),
+  }));
+  const weights = teachers.length > 0 ? await teacher.parameters(teachers) : new Map<string, Float32Array>();
+  const frozen = new Map([...start, ...[...weights].map(([name, values]) => [TEACHER_PREFIX + name, values] as const)]);
+  const masks = features ? storedMasks(features) : (row: number) => teacherPositions(sizes, seed, row);
+  const result = await train({
+    name: "pretrain",
+    engine,
+    step,
+    cube: cubeSize(settings),
+    batch,
+    schedule,
+    beta1,
+    beta2,
+    initial: () => start,
+    frozen,
+    batches: (fromStep) =>
+      new RowBatches({
+        order,
+        batch,
+        fromStep,
+        steps: schedule.steps,
+        fields: [
+          { name: "cubes", set: frames, dataset: "/cubes" },
+          ...(features?.config.levels ?? []).map((_, level) => ({
+            name: `features/${level}`,
+            set: features!,
+            dataset: levelPath(level),
+          })),
+        ],
+        view: (name, bytes) =>
+          name === "cubes" ? bytes : new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2),
+        draw: (rows) =>
+          new Map([
+            ...amdInputs(rows, masks, sizes, seed),
+            ...(features ? [] : teacherInputs(rows.map(({ row }) => row), masks, sizes)),
+          ]),
+      }),
+    checkpoints: run.checkpoints("pretrain"),
+    checkpointSteps: settings.run.checkpointSteps,
+    logSteps: settings.run.logSteps,
+    identity,
+    allowChange: settings.run.allowChange,
+    metrics: (fromStep) => run.metrics("pretrain", fromStep),
+    signal: context.signal,
+    progress: context.progress,
+    warn: context.warn,
+  });
+  return await trainedResult(result);
+}
+
+/** The teacher's positions by row, from the feature shards' own tables. */
+function storedMasks(features: FeaturesSet): (row: number) => Uint16Array {
+  const all = readTeacherPositions(features);
+  const { teacherPositions } = features.config;
+  return (row) => all.subarray(row * teacherPositions, (row + 1) * teacherPositions);
+}

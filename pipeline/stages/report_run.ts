@@ -1,0 +1,122 @@
+/**
+ * The `report` stage: gathers what the page shows, among it a few clips with their masks and with what the student's
+ * pixel decoder makes of the hidden cubes.
+ */
+import os from "node:os";
+import { cubeLayout } from "../../decoders/cubes.ts";
+import { reconstruction } from "../../models/videomae.ts";
+import { readMetrics } from "../metrics.ts";
+import type { ReportClip } from "../report/report_data.ts";
+import { writeReport } from "../report/write_report.ts";
+import { type FramesSet, openFramesSet } from "../shards/frame_shards.ts";
+import { readViewRecords } from "../shards/view_records.ts";
+import { infer } from "../training/infer.ts";
+import { amdInputs, teacherPositions } from "../training/mask_draws.ts";
+import { checkpointParameters } from "../training/weights.ts";
+import type { ChainState, ReportResult } from "./definitions.ts";
+import { computeType, maskSizes, studentShape } from "./stage_context.ts";
+
+/** Clips that the report shows. */
+const SHOWN_CLIPS = 4;
+
+/** Writes the report of a run. */
+export async function reportRun(state: ChainState): Promise<ReportResult> {
+  const { run, results } = state;
+  const path = run.file("report.html");
+  const { evaluate, prepare } = results;
+  using _bar = state.progress.begin("report", 0, "pages");
+  await writeReport(path, {
+    title: `Tubelet: ${state.resolved.preset ?? "run"} in ${run.path}`,
+    written: new Date(),
+    command: state.command,
+    environment: await environment(state),
+    summary: state.summary(),
+    metrics: readMetrics(run.file("metrics.jsonl")),
+    clips: await shownClips(state),
+    settings: state.resolved,
+    ...(evaluate ? { confusion: { classes: prepare!.classes, counts: evaluate.student.confusion.flat() } } : {}),
+    notes: run.changes.map(({ flag, before, after }) =>
+      `--${flag} was changed from ${JSON.stringify(before)} to ${JSON.stringify(after)} in the middle of this run`
+    ),
+  });
+  return { path };
+}
+
+async function environment(state: ChainState): Promise<{ name: string; value: string }[]> {
+  const { description } = await state.engine();
+  const cpus = os.cpus();
+  return [
+    { name: "Engine", value: description },
+    { name: "Processor", value: `${cpus[0]?.model ?? "unknown"}, ${os.availableParallelism()} threads` },
+    { name: "Memory", value: `${Math.round(os.totalmem() / 2 ** 30)} GiB` },
+    { name: "System", value: `${os.type()} ${os.release()} ${os.arch()}` },
+    { name: "Deno", value: Deno.version.deno },
+  ];
+}
+
+/** Clips spread over the validation part, or over the training part where nothing is held back. */
+async function shownClips(state: ChainState): Promise<ReportClip[]> {
+  const { settings, results } = state;
+  const { train, val } = results.prepare!;
+  using frames = openFramesSet((val ?? train).folder);
+  const items = frames.goodItems();
+  const count = Math.min(SHOWN_CLIPS, items.length);
+  if (count === 0) return [];
+  const rows = Array.from({ length: count }, (_, i) => items[Math.floor((i + 0.5) * items.length / count)]!)
+    .map((item) => item * frames.config.views);
+  const sizes = maskSizes(settings);
+  const seed = settings.run.seed;
+  const masks = (shown: readonly number[]) =>
+    amdInputs(shown.map((row) => ({ row, epoch: 0 })), (row) => teacherPositions(sizes, seed, row), sizes, seed);
+  const tokens = masks(rows);
+  const predictions = await predict(state, frames, rows, masks);
+  const { frames: length, size, tubelet, patch } = settings.clip;
+  const layout = cubeLayout(length, size, size, tubelet, patch);
+  const part = <T extends Int32Array | Float32Array>(values: T, i: number) =>
+    values.subarray(i * values.length / count, (i + 1) * values.length / count) as T;
+  return await Promise.all(rows.map(async (row, i) => {
+    const cubes = new Uint8Array(layout.bytes);
+    await frames.readRow("/cubes", row, cubes);
+    const { name, label } = readViewRecords(frames, frames.shardOf(row))[row % frames.config.rowsPerShard]!;
+    const hidden = part(tokens.get("hidden_tokens")!, i);
+    return {
+      name,
+      label: label === null ? null : results.prepare!.classes[label]!,
+      layout,
+      cubes,
+      studentTokens: part(tokens.get("student_tokens")!, i),
+      teacherOnlyTokens: part(tokens.get("teacher_only_tokens")!, i),
+      prediction: { tokens: hidden, values: part(predictions, i) },
+    };
+  }));
+}
+
+/** What the student makes of the hidden cubes, [clips, hidden tokens, P]. */
+async function predict(
+  state: ChainState,
+  frames: FramesSet,
+  rows: readonly number[],
+  masks: (rows: readonly number[]) => ReadonlyMap<string, Int32Array>,
+): Promise<Float32Array> {
+  const { settings, results } = state;
+  const engine = await state.engine();
+  const sizes = maskSizes(settings);
+  const forward = reconstruction({
+    shape: studentShape(settings),
+    batch: rows.length,
+    visible: sizes.slots * sizes.student,
+    compute: computeType(settings, engine),
+  });
+  const parameters = await checkpointParameters(results.pretrain!.checkpoint, forward.parameters);
+  const inputs = (shown: readonly number[]) => {
+    const tokens = masks(shown);
+    return new Map([
+      ["visible_tokens", tokens.get("student_tokens")!],
+      ["hidden_tokens", tokens.get("hidden_tokens")!],
+    ]);
+  };
+  for await (const { outputs } of infer({ engine, forward, parameters, frames, rows, batch: rows.length, inputs })) {
+    return outputs.get("prediction") as Float32Array;
+  }
+  throw new RangeError("There is no clip to show");
+}

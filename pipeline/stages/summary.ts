@@ -1,0 +1,61 @@
+/** The numbers of a run, gathered from what its stages left: for the terminal, the report and `--json`. */
+import { readMetrics } from "../metrics.ts";
+import { lossesAtEnd, trainedStages } from "../report/curves.ts";
+import type { AccuracySummary, DataSummary, RunSummary, StageTime } from "../report/report_data.ts";
+import type { RunFolder } from "../run_folder.ts";
+import type { StageResults } from "./definitions.ts";
+import type { EvaluateResult } from "./evaluate.ts";
+
+/**
+ * Gathers the summary.
+ *
+ * @param stages Stages of this call, in order.
+ * @param seconds Time of this call so far.
+ */
+export function gatherSummary(
+  run: RunFolder,
+  results: StageResults,
+  stages: readonly StageTime[],
+  seconds: number,
+): RunSummary {
+  const metrics = readMetrics(run.file("metrics.jsonl"));
+  return {
+    run: run.path,
+    seconds,
+    stages: [...stages],
+    data: dataSummary(results),
+    losses: trainedStages(metrics).flatMap((stage) => lossesAtEnd(metrics, stage) ?? []),
+    accuracy: results.evaluate ? accuracySummary(results.evaluate) : null,
+  };
+}
+
+function dataSummary({ prepare, teach }: StageResults): DataSummary | null {
+  if (!prepare) return null;
+  const parts = prepare.val ? [prepare.train, prepare.val] : [prepare.train];
+  const sum = (key: "shards" | "bytes") => parts.reduce((total, part) => total + part[key], teach?.[key] ?? 0);
+  return {
+    trainClips: prepare.train.clips,
+    valClips: prepare.val?.clips ?? 0,
+    views: prepare.train.views,
+    badClips: parts.flatMap(({ bad }) =>
+      bad.map(({ name, reason, detail, byteOffset }) => ({
+        name,
+        reason: `${reason}: ${detail}`,
+        byteOffset: byteOffset ?? undefined,
+      }))
+    ),
+    shards: sum("shards"),
+    bytes: sum("bytes"),
+  };
+}
+
+function accuracySummary({ clips, classes, student, scratch }: EvaluateResult): AccuracySummary {
+  return {
+    kind: "top-1 after fine-tuning",
+    clips,
+    chance: 1 / classes,
+    student: student.top1,
+    scratch: scratch.top1,
+    others: [],
+  };
+}

@@ -1,0 +1,96 @@
+/**
+ * Runs the frozen teacher once over every stored view and keeps the outputs of the aligned blocks in feature shards. The
+ * teacher sees its own positions only (25 % in the paper); they are drawn once per view and stored with the features.
+ */
+import { teacherForward } from "../../models/teacher.ts";
+import { TEACHER_MASK_RULE, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
+import type { FramesSet } from "../shards/frame_shards.ts";
+import { createFeaturesSet, FeatureShardWriter, type FeaturesSet, resumeFeatures } from "../shards/feature_shards.ts";
+import { writeManifest } from "../shards/manifest.ts";
+import { infer } from "../training/infer.ts";
+import { contentHash } from "./prepare_splits.ts";
+import { computeType, cubeSize, maskSizes, type StageContext, tokenGrid } from "./stage_context.ts";
+import type { Teacher } from "./teacher.ts";
+
+/** What the stage leaves behind. */
+export type TeachResult = {
+  folder: string;
+  /** Hash of the set's settings. */
+  configSha256: string;
+  /** Hash of what the shards hold. */
+  contentSha256: string;
+  shards: number;
+  bytes: number;
+};
+
+/** Fills the feature cache; shards that are there are kept. */
+export async function teach(context: StageContext, frames: FramesSet, teacher: Teacher): Promise<TeachResult> {
+  const { settings, signal, progress, warn } = context;
+  const engine = await context.engine();
+  const { teacher: network, alignment, run } = settings;
+  const sizes = maskSizes(settings);
+  const { slots, teacher: seen } = sizes;
+  const masks = (row: number) => teacherPositions(sizes, run.seed, row);
+  const compute = computeType(settings, engine);
+  const forward = teacherForward({
+    grid: tokenGrid(settings),
+    cube: cubeSize(settings),
+    encoder: network,
+    layers: alignment.teacherLayers,
+    batch: settings.teach.batch,
+    visible: slots * seen,
+    compute,
+  });
+  using set = createFeaturesSet(run.cache, frames, {
+    teacher: { name: teacher.name, sha256: teacher.sha256, precision: `${compute} on ${engine.name}` },
+    levels: alignment.teacherLayers.map((block) => ({ block, width: network.width })),
+    teacherPositions: seen,
+    provenance: { mask: TEACHER_MASK_RULE, seed: run.seed, heads: network.heads },
+  });
+  const { missing, damaged } = await resumeFeatures(set, frames);
+  for (const { shard, problem } of damaged) warn(`Feature shard ${shard} is made again: ${problem}`);
+  if (missing.length > 0) {
+    const parameters = await teacher.parameters(forward.parameters);
+    using bar = progress.begin("teach", set.rows, "views", { from: doneRows(set, missing) });
+    let done = doneRows(set, missing);
+    for (const shard of missing) {
+      using writer = new FeatureShardWriter(set, frames, shard);
+      const batches = infer({
+        engine,
+        forward,
+        parameters,
+        frames,
+        rows: writer.pending,
+        batch: settings.teach.batch,
+        signal,
+        inputs: (rows) => teacherInputs(rows, masks, sizes),
+      });
+      for await (const { rows, outputs } of batches) {
+        rows.forEach((row, i) => {
+          const levels = alignment.teacherLayers.map((_, level) => {
+            const values = outputs.get(`features/${level}`) as Uint16Array<ArrayBuffer>;
+            const size = slots * seen * network.width;
+            return new Uint8Array(values.buffer, values.byteOffset + i * size * 2, size * 2);
+          });
+          writer.write(row, { levels, teacherPositions: masks(row) });
+        });
+        bar.update(done += rows.length);
+      }
+      await writer.seal();
+    }
+  }
+  writeManifest(set);
+  const { folder, configSha256, shards } = set;
+  return { folder, configSha256, contentSha256: contentHash(set), shards, bytes: setBytes(set) };
+}
+
+function doneRows(set: FeaturesSet, missing: readonly number[]): number {
+  return set.rows - missing.reduce((sum, shard) => sum + set.span(shard).rows, 0);
+}
+
+function setBytes(set: FeaturesSet): number {
+  return Array.from({ length: set.shards }, (_, shard) => set.sidecar(shard).bytes).reduce(
+    (sum, bytes) => sum + bytes,
+    0,
+  );
+}

@@ -1,0 +1,42 @@
+/** The frozen teacher of a run: a file of the user's, or what the run trained itself. */
+import { join } from "node:path";
+import type { ParameterSpec } from "../../models/parameters.ts";
+import { type Settings, SettingsError } from "../settings.ts";
+import { sha256OfFile } from "../shards/config_hash.ts";
+import type { HostParameters } from "../training/weights.ts";
+import type { TrainedResult } from "./train_teacher.ts";
+
+/** A teacher that is ready to teach. */
+export interface Teacher {
+  /** For people and for the shards' attributes. */
+  readonly name: string;
+  /** Of the file of its weights. */
+  readonly sha256: string;
+  /**
+   * Its encoder's parameters, read from the file.
+   *
+   * @throws {TypeError} if one is missing or has another shape; all of them are named
+   */
+  readonly parameters: (specs: readonly ParameterSpec[]) => Promise<HostParameters>;
+}
+
+/**
+ * Finds the teacher.
+ *
+ * @param trained The run's own teacher, if it trained one.
+ * @throws {SettingsError} if the file cannot be read
+ */
+export async function resolveTeacher({ teacher }: Settings, trained: TrainedResult | undefined): Promise<Teacher> {
+  const path = trained ? join(trained.checkpoint, "model.safetensors") : teacher.weights!;
+  const sha256 = trained?.sha256 ?? await sha256OfFile(path).catch((cause) => {
+    throw new SettingsError([`--teacher ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
+  });
+  return {
+    name: `ViT ${teacher.width}x${teacher.depth}, ${trained ? "VideoMAE on these clips" : "given weights"}`,
+    sha256,
+    parameters: async (specs) => {
+      const { readParameters } = await import("../training/weights.ts");
+      return await readParameters(path, specs);
+    },
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * The training loop: one launch a step, parameters and moments stay on the device, the next batch is read while a step
+ * runs. Every step is one line of metrics; checkpoints come every N steps, at the end and at an interruption, and a run
+ * goes on from the newest one bit for bit, since batches, masks and rates are pure functions of the step.
+ */
+import type { Engine } from "../../models/runtime/engine.ts";
+import type { CubeSize } from "../../models/shapes.ts";
+import type { TrainStep } from "../../models/train_step.ts";
+import type { CheckpointFolder } from "../checkpoint_folder.ts";
+import type { Metric, MetricsFile } from "../metrics.ts";
+import type { Progress } from "../progress.ts";
+import { type Schedule, scheduleValue } from "../schedule.ts";
+import type { Batch, BatchSource } from "./batch_source.ts";
+import { TrainState } from "./train_state.ts";
+import type { HostParameters } from "./weights.ts";
+
+/** What a training is made of. */
+export interface Training {
+  /** Name in metrics, progress and errors. */
+  readonly name: string;
+  readonly engine: Engine;
+  readonly step: TrainStep;
+  /** Size of a cube. */
+  readonly cube: CubeSize;
+  /** Clips of a step. */
+  readonly batch: number;
+  /** Learning rate by step; its length is the training's. */
+  readonly schedule: Schedule;
+  readonly beta1: number;
+  readonly beta2: number;
+  /** Parameters of step 0, by name; called only where no checkpoint is taken up. */
+  readonly initial: () => HostParameters | Promise<HostParameters>;
+  /** Values of the step's frozen inputs, by name. */
+  readonly frozen?: HostParameters;
+  /** Batches from a step on. */
+  readonly batches: (fromStep: number) => BatchSource;
+  readonly checkpoints: CheckpointFolder;
+  /** Steps between checkpoints. */
+  readonly checkpointSteps: number;
+  /** Steps between two looks of the progress at the losses. */
+  readonly logSteps: number;
+  /** Hash of all that decides the result: a checkpoint under another one is set aside. */
+  readonly identity: string;
+  /** Go on from a checkpoint of another identity. */
+  readonly allowChange: boolean;
+  /** Opens the metrics of this training for a run that goes on from a step. */
+  readonly metrics: (fromStep: number) => MetricsFile;
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+  readonly warn: (message: string) => void;
+}
+
+/** A finished training. */
+export interface TrainingResult {
+  /** Folder of the last checkpoint. */
+  readonly checkpoint: string;
+  /** Steps of the whole training. */
+  readonly steps: number;
+  /** Mean of each metric over the last epoch's worth of steps that this process ran, at least one. */
+  readonly metrics: { readonly [name: string]: number };
+}
+
+/** A loss or a gradient is no number any more. */
+export class DivergedError extends Error {
+  override readonly name = "DivergedError";
+
+  constructor(training: string, readonly step: number, readonly values: ReadonlyMap<string, number>) {
+    const shown = [...values].map(([name, value]) => `${name} ${value}`).join(", ");
+    super(
+      `Step ${step} of ${training} is not finite (${shown}): lower the learning rate, cut gradients with a clip norm, ` +
+        "or take --precision f32; the last checkpoint is whole",
+    );
+  }
+}
+
+/**
+ * Trains to the end of the schedule, from the newest checkpoint if there is one.
+ *
+ * @throws {DivergedError} if a loss is no longer finite
+ * @throws the signal's reason after an interruption, with a checkpoint written
+ */
+export async function train(training: Training): Promise<TrainingResult> {
+  const { name, checkpoints, schedule, signal } = training;
+  const found = await resumePoint(training);
+  const from = found?.step ?? 0;
+  if (found && from >= schedule.steps) {
+    return { checkpoint: found.path, steps: from, metrics: {} };
+  }
+  using executable = await training.engine.compile(training.step.program);
+  using state = found
+    ? await TrainState.load(training.engine, training.step, found.path)
+    : TrainState.create(training.engine, training.step, await training.initial());
+  state.freeze(training.frozen ?? new Map());
+  await using batches = training.batches(from);
+  using metrics = training.metrics(from);
+  using bar = training.progress.begin(name, schedule.steps, "steps", { from });
+  const recent = new RecentMean(Math.max(1, training.logSteps));
+  let saved = found ? { step: from, path: found.path } : undefined;
+  let pending: PendingStep | undefined;
+
+  const settle = async () => {
+    if (!pending) return;
+    const { step, lr, batch, started, numbers } = pending;
+    pending = undefined;
+    const values = await numbers;
+    const seconds = (performance.now() - started) / 1000;
+    const waitShare = Math.min(1, batch.waitedMs / 1000 / Math.max(seconds, 1e-9));
+    const line = metricLine(training, step, lr, batch, values, seconds, waitShare);
+    metrics.write(line);
+    if ([...values.values()].some((value) => !Number.isFinite(value))) throw new DivergedError(name, step, values);
+    recent.add(values);
+    const note = step % training.logSteps === 0 ? `loss ${recent.mean("total").toFixed(4)}` : undefined;
+    bar.update(step, { waitShare, ...(note === undefined ? {} : { note }) });
+  };
+
+  const save = async (step: number) => {
+    await settle();
+    if (saved?.step === step) return;
+    metrics.sync();
+    const content = { identity: training.identity, training: name };
+    const path = await checkpoints.save({
+      step,
+      state: content,
+      write: (folder) => state.write(folder, training.cube),
+    });
+    saved = { step, path };
+  };
+
+  for (let step = from; step < schedule.steps; step++) {
+    const batch = await batches.next();
+    const started = performance.now();
+    const lr = scheduleValue(schedule, step);
+    const { numbers } = await state.advance(executable, batch.inputs, {
+      learning_rate: lr,
+      correction1: 1 / (1 - training.beta1 ** (step + 1)),
+      correction2: 1 / (1 - training.beta2 ** (step + 1)),
+    });
+    batch.release();
+    await settle();
+    pending = { step: step + 1, lr, batch, started, numbers };
+    const last = step + 1 === schedule.steps;
+    if (last || signal.aborted || (step + 1) % training.checkpointSteps === 0) await save(step + 1);
+    if (signal.aborted && !last) throw signal.reason;
+  }
+  return { checkpoint: saved!.path, steps: schedule.steps, metrics: recent.means() };
+}
+
+/** A step whose numbers are not read yet. */
+interface PendingStep {
+  /** Steps done, this one included. */
+  step: number;
+  lr: number;
+  batch: Batch;
+  started: number;
+  numbers: Promise<Map<string, number>>;
+}
+
+/** The newest checkpoint that belongs to this training; one of another identity is set aside with a warning. */
+async function resumePoint(training: Training): Promise<{ step: number; path: string } | undefined> {
+  const found = await training.checkpoints.latest();
+  if (!found) return undefined;
+  const identity = (found.state as { identity?: unknown } | null)?.identity;
+  if (identity === training.identity || training.allowChange) return found;
+  const aside = training.checkpoints.setAside();
+  training.warn(
+    `The checkpoints of ${training.name} come from other settings or other clips: they were moved to ${aside}, ` +
+      "and the training begins anew",
+  );
+  return undefined;
+}
+
+function metricLine(
+  training: Training,
+  step: number,
+  lr: number,
+  batch: Batch,
+  values: ReadonlyMap<string, number>,
+  seconds: number,
+  waitShare: number,
+): Metric {
+  const { total, gradNorm, ...terms } = Object.fromEntries(values) as Record<string, number>;
+  return {
+    stage: training.name,
+    step,
+    epoch: batch.epoch,
+    loss: total!,
+    ...terms,
+    lr,
+    ...(gradNorm === undefined ? {} : { gradNorm }),
+    clipsPerSecond: round(training.batch / seconds),
+    waitShare: round(waitShare),
+  };
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
+/** Means over the last steps. */
+class RecentMean {
+  readonly #steps: ReadonlyMap<string, number>[] = [];
+
+  constructor(private readonly size: number) {}
+
+  add(values: ReadonlyMap<string, number>): void {
+    this.#steps.push(values);
+    if (this.#steps.length > this.size) this.#steps.shift();
+  }
+
+  mean(name: string): number {
+    return this.#steps.reduce((sum, values) => sum + values.get(name)!, 0) / this.#steps.length;
+  }
+
+  means(): Record<string, number> {
+    return Object.fromEntries([...(this.#steps[0]?.keys() ?? [])].map((name) => [name, this.mean(name)]));
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Parameters and AdamW's moments on a device, handed from step to step by donation, and their files in a checkpoint:
+ * `model.safetensors` (parameters under official names, for other tools too) and `optimizer.safetensors` (moments,
+ * `moment1/NAME` and `moment2/NAME` under ours).
+ */
+import { join } from "node:path";
+import type { DeviceBuffer, Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
+import { officialTensors, type ParameterValues } from "../../models/checkpoints/official_names.ts";
+import { writeSafetensors } from "../../models/checkpoints/safetensors.ts";
+import { hostParameter, type ParameterSpec } from "../../models/parameters.ts";
+import type { CubeSize } from "../../models/shapes.ts";
+import type { TrainStep } from "../../models/train_step.ts";
+import { checkpointParameters, type HostParameters, MODEL_FILE, readParameters } from "./weights.ts";
+
+const OPTIMIZER = "optimizer.safetensors";
+const METRICS = "metrics";
+/** Kinds of value that a step replaces, as the program's inputs and outputs begin. */
+const KINDS = ["parameter", "moment1", "moment2"] as const;
+
+/** The state of a training. Dispose of it to free the device. */
+export class TrainState implements Disposable {
+  readonly #buffers = new Map<string, DeviceBuffer>();
+  readonly #frozen = new Map<string, DeviceBuffer>();
+
+  private constructor(private readonly engine: Engine, private readonly step: TrainStep) {}
+
+  /** Step 0: the given parameters, moments of zero. */
+  static create(engine: Engine, step: TrainStep, parameters: HostParameters): TrainState {
+    const state = new TrainState(engine, step);
+    for (const spec of step.parameters) {
+      const values = parameters.get(spec.name);
+      if (!values) throw new TypeError(`The parameter ${spec.name} has no initial value`);
+      const zeros = new Float32Array(values.length);
+      state.#upload(spec, [values, zeros, zeros]);
+    }
+    return state;
+  }
+
+  /**
+   * The state in a checkpoint.
+   *
+   * @throws {TypeError} if a tensor is missing or has another shape than the network's
+   */
+  static async load(engine: Engine, step: TrainStep, folder: string): Promise<TrainState> {
+    const model = await checkpointParameters(folder, step.parameters);
+    const moments = await readParameters(
+      join(folder, OPTIMIZER),
+      step.parameters.flatMap((spec) => KINDS.slice(1).map((kind) => ({ ...spec, name: `${kind}/${spec.name}` }))),
+    );
+    const state = new TrainState(engine, step);
+    for (const spec of step.parameters) {
+      const values = KINDS.map((kind) =>
+        kind === "parameter" ? model.get(spec.name)! : moments.get(`${kind}/${spec.name}`)!
+      );
+      state.#upload(spec, values);
+    }
+    return state;
+  }
+
+  /** Uploads values that no step changes. @throws {TypeError} if one is missing */
+  freeze(values: HostParameters): void {
+    for (const spec of this.step.frozen) {
+      const found = values.get(spec.name);
+      if (!found) throw new TypeError(`The frozen tensor ${spec.name} has no value`);
+      this.#frozen.set(`frozen/${spec.name}`, this.engine.upload(hostParameter(spec, found), spec.shape, spec.dtype));
+    }
+  }
+
+  /**
+   * Starts one step.
+   *
+   * @param inputs The batch, by input name.
+   * @param scalars Scalar inputs, f32.
+   * @returns Once the step is started: a promise of its metrics by name.
+   */
+  async advance(
+    executable: Executable,
+    inputs: ReadonlyMap<string, HostArray>,
+    scalars: Readonly<Record<string, number>>,
+  ): Promise<{ readonly numbers: Promise<Map<string, number>> }> {
+    const transient = new Map<string, DeviceBuffer>();
+    try {
+      for (const { name, shape, dtype } of this.step.data) {
+        const values = inputs.get(name);
+        if (!values) throw new TypeError(`The batch lacks ${name}`);
+        transient.set(name, this.engine.upload(values, shape, dtype));
+      }
+      for (const [name, value] of Object.entries(scalars)) {
+        transient.set(name, this.engine.upload(Float32Array.of(value), [], "f32"));
+      }
+      const outputs = await executable.run(new Map([...this.#buffers, ...this.#frozen, ...transient]));
+      const numbers = outputs.get(METRICS)!;
+      outputs.delete(METRICS);
+      for (const [name, buffer] of outputs) {
+        this.#buffers.get(name)?.[Symbol.dispose]();
+        this.#buffers.set(name, buffer);
+      }
+      return { numbers: this.#read(numbers) };
+    } finally {
+      for (const buffer of transient.values()) buffer[Symbol.dispose]();
+    }
+  }
+
+  /**
+   * Writes the files of a checkpoint.
+   *
+   * @param cube Size of a cube, to write the patch embedding as the convolution that others have.
+   */
+  async write(folder: string, cube: CubeSize): Promise<void> {
+    const model = officialTensors(await this.#download("parameter"), cube);
+    await writeSafetensors(join(folder, MODEL_FILE), model, { format: "pt" });
+    const moments = await Promise.all(["moment1", "moment2"].map(async (kind) => {
+      return (await this.#download(kind)).map((tensor) => ({ ...tensor, name: `${kind}/${tensor.name}` }));
+    }));
+    await writeSafetensors(join(folder, OPTIMIZER), moments.flat());
+  }
+
+  [Symbol.dispose](): void {
+    for (const buffer of [...this.#buffers.values(), ...this.#frozen.values()]) buffer[Symbol.dispose]();
+    this.#buffers.clear();
+    this.#frozen.clear();
+  }
+
+  #upload(spec: ParameterSpec, values: readonly Float32Array[]): void {
+    KINDS.forEach((kind, i) => {
+      this.#buffers.set(`${kind}/${spec.name}`, this.engine.upload(values[i]!, spec.shape, "f32"));
+    });
+  }
+
+  async #read(numbers: DeviceBuffer): Promise<Map<string, number>> {
+    using buffer = numbers;
+    const values = await buffer.read();
+    return new Map(this.step.metrics.map((name, i) => [name, values[i]!]));
+  }
+
+  async #download(kind: string): Promise<ParameterValues[]> {
+    return await Promise.all(this.step.parameters.map(async ({ name, shape }) => ({
+      name,
+      shape,
+      data: await this.#buffers.get(`${kind}/${name}`)!.read() as Float32Array,
+    })));
+  }
+}

@@ -1,0 +1,51 @@
+/** Weights on disk: parameters by the names of the network that takes them, whatever names the file has. */
+import { join } from "node:path";
+import { loadParameters } from "../../models/checkpoints/official_names.ts";
+import { SafetensorsFile } from "../../models/checkpoints/safetensors.ts";
+import type { ParameterSpec } from "../../models/parameters.ts";
+
+/** Parameter values on the host by name, f32, row-major. */
+export type HostParameters = ReadonlyMap<string, Float32Array>;
+
+/** Parameters of a checkpoint, under official names. */
+export const MODEL_FILE = "model.safetensors";
+
+/** How many names a message lists. */
+const SHOWN_NAMES = 5;
+
+/**
+ * Reads all parameters that a network has.
+ *
+ * @param path A safetensors file with our, official or hub names.
+ * @param specs What the network takes.
+ * @throws {TypeError} if one is missing or has another shape
+ * @throws {SyntaxError} if the file is not whole
+ */
+export async function readParameters(path: string, specs: readonly ParameterSpec[]): Promise<HostParameters> {
+  await using file = await SafetensorsFile.open(path);
+  const { values, missing } = await loadParameters(file, specs);
+  if (missing.length > 0) {
+    const more = missing.length > SHOWN_NAMES ? ` and ${missing.length - SHOWN_NAMES} more` : "";
+    throw new TypeError(
+      `${path} lacks ${missing.slice(0, SHOWN_NAMES).join(", ")}${more} of ${specs.length} parameters: ` +
+        "is it a network of this kind, as wide and as deep as the settings say?",
+    );
+  }
+  return values;
+}
+
+/** {@linkcode readParameters} from the folder of a checkpoint. */
+export async function checkpointParameters(folder: string, specs: readonly ParameterSpec[]): Promise<HostParameters> {
+  return await readParameters(join(folder, MODEL_FILE), specs);
+}
+
+/**
+ * The encoder's part of a classifier's parameters: patch embedding and blocks. The encoder's final norm is not used in
+ * fine-tuning, `fc_norm` and `head` start fresh, as in the official code.
+ *
+ * @param folder Checkpoint of the pre-training.
+ * @param specs Parameters of the classifier.
+ */
+export async function encoderParameters(folder: string, specs: readonly ParameterSpec[]): Promise<HostParameters> {
+  return await checkpointParameters(folder, specs.filter(({ name }) => /^(?:patch_embed|blocks)\./.test(name)));
+}

@@ -1,0 +1,54 @@
+/** Tasks that run the chain of stages or one stage of it: progress on the terminal, a summary at the end, `--json`. */
+import { type ChainResult, runChain } from "../pipeline/chain.ts";
+import type { Stage } from "../pipeline/settings.ts";
+import { showProgress } from "./_progress.ts";
+import { summaryLines } from "./_summary.ts";
+import type { Task, TaskContext } from "./_task.ts";
+
+/** What tells one of these tasks from another. */
+export interface ChainTaskOptions extends Pick<Task, "name" | "about" | "examples"> {
+  /** The one stage that it runs. @default the whole chain */
+  only?: Stage;
+}
+
+/** Makes the task. */
+export function chainTask({ only, ...task }: ChainTaskOptions): Task {
+  return { ...task, run: (context) => run(context, only) };
+}
+
+async function run(context: TaskContext, only: Stage | undefined): Promise<Readonly<Record<string, unknown>>> {
+  const { resolved, settings, command, signal, print, warn } = context;
+  const progress = showProgress({ quiet: settings.run.quiet });
+  const result = await runChain({
+    resolved: only ? { ...resolved, settings: { ...settings, run: { ...settings.run, only } } } : resolved,
+    command,
+    signal,
+    progress,
+    print: (line) => progress.aside(() => print(line)),
+    warn: (line) => progress.aside(() => warn(line)),
+  });
+  for (const line of summaryLines(result.summary, result.report ?? null)) print(line);
+  return machineSummary(result);
+}
+
+/** The object of `--json`. */
+export function machineSummary({ summary, report }: ChainResult): Readonly<Record<string, unknown>> {
+  const { run, data, losses, accuracy, stages } = summary;
+  const last = losses.find(({ stage }) => stage === "pretrain")?.losses ?? {};
+  const { pixel = null, direct = null, generation = null, total = null } = last;
+  return {
+    run,
+    report: report ?? null,
+    clips: data ? data.trainClips + data.valClips : 0,
+    badClips: data?.badClips ?? 0,
+    losses: { pixel, direct, generation, total },
+    accuracy: accuracy && {
+      kind: accuracy.kind,
+      student: accuracy.student,
+      scratch: accuracy.scratch,
+      chance: accuracy.chance,
+      clips: accuracy.clips,
+    },
+    stages,
+  };
+}

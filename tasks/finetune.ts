@@ -1,0 +1,10 @@
+/** `deno task finetune`: one stage of the chain; the stages before it must be done. */
+import { chainTask } from "./_chain_task.ts";
+import { main } from "./_cli.ts";
+
+await main(chainTask({
+  name: "finetune",
+  only: "finetune",
+  about: "Fine-tunes the pre-trained student on labelled clips, beside the same network from random weights.",
+  examples: [{ command: "deno task finetune --run runs/demo", about: "Both networks under one protocol" }],
+}));

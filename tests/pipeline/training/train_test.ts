@@ -1,0 +1,197 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { join } from "node:path";
+import type { Engine, HostArray } from "../../../models/runtime/engine.ts";
+import { initialParameters } from "../../../models/parameters.ts";
+import { videoMaeStep } from "../../../models/videomae.ts";
+import { CheckpointFolder } from "../../../pipeline/checkpoint_folder.ts";
+import { MetricsFile, readMetrics } from "../../../pipeline/metrics.ts";
+import { silentProgress } from "../../../pipeline/progress.ts";
+import { uniforms } from "../../../pipeline/random.ts";
+import type { BatchSource } from "../../../pipeline/training/batch_source.ts";
+import { videoMaeInputs } from "../../../pipeline/training/mask_draws.ts";
+import { DivergedError, train, type Training } from "../../../pipeline/training/train.ts";
+import { referenceEngine, xlaEngine } from "../../models/_engines.ts";
+
+const cube = { tubelet: 2, patch: 4 };
+const sizes = { slots: 2, positions: 4, student: 1, teacher: 2 };
+const batch = 2;
+
+const step = videoMaeStep({
+  shape: {
+    grid: { slots: 2, rows: 2, columns: 2 },
+    cube,
+    encoder: { width: 8, depth: 1, heads: 2 },
+    decoder: { width: 8, depth: 1, heads: 2 },
+  },
+  batch,
+  visible: 2,
+  optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.05, clipNorm: 1 },
+  compute: "f32",
+});
+
+/** XLA where it is there; one compilation serves all trainings. */
+let engine: Promise<Engine> | undefined;
+function trainingEngine(): Promise<Engine> {
+  return engine ??= (async () => {
+    const opened = await xlaEngine() ?? referenceEngine();
+    const { program, memory, run } = await opened.compile(step.program).then((executable) => ({
+      program: executable.program,
+      memory: executable.memory,
+      run: executable.run.bind(executable),
+    }));
+    return {
+      name: opened.name,
+      description: opened.description,
+      upload: opened.upload.bind(opened),
+      compile: () => Promise.resolve({ program, memory, run, [Symbol.dispose]: () => {} }),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  })();
+}
+
+/** Random clips that depend on the step alone. */
+function source(fromStep: number): BatchSource {
+  let at = fromStep;
+  return {
+    next: () => {
+      const clips = uniforms(batch * 8 * 96, 1, "clip", at);
+      const inputs = new Map<string, HostArray>([
+        ["cubes", Uint8Array.from(clips, (u) => Math.floor(u * 256))],
+        ...videoMaeInputs([{ row: 2 * at, epoch: 0 }, { row: 2 * at + 1, epoch: 0 }], sizes, 1),
+      ]);
+      at++;
+      return Promise.resolve({ inputs, epoch: 0, waitedMs: 0, release: () => {} });
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+interface Run {
+  folder: string;
+  warnings: string[];
+  training: (changes?: Partial<Training>) => Promise<Training>;
+}
+
+async function inRun(body: (run: Run) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  const warnings: string[] = [];
+  const warn = (message: string) => void warnings.push(message);
+  const training = async (changes: Partial<Training> = {}): Promise<Training> => ({
+    name: "pretrain",
+    engine: await trainingEngine(),
+    step,
+    cube,
+    batch,
+    schedule: { peak: 1e-3, final: 0, steps: 6, warmupSteps: 2 },
+    beta1: 0.9,
+    beta2: 0.95,
+    initial: () => initialParameters(step.parameters, (count, name) => uniforms(count, 1, "start", name)),
+    frozen: initialParameters(step.frozen, () => []),
+    batches: source,
+    checkpoints: new CheckpointFolder(join(folder, "checkpoints"), 3, warn),
+    checkpointSteps: 2,
+    logSteps: 1,
+    identity: "one",
+    allowChange: false,
+    metrics: (from) => new MetricsFile(join(folder, "metrics.jsonl"), { stage: "pretrain", step: from }),
+    signal: new AbortController().signal,
+    progress: silentProgress,
+    warn,
+    ...changes,
+  });
+  try {
+    await body({ folder, warnings, training });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The numbers of a run that must not depend on when it was interrupted. */
+async function outcome(folder: string, checkpoint: string) {
+  const metrics = readMetrics(join(folder, "metrics.jsonl")).map(({ step, loss, gradNorm, lr }) => ({
+    step,
+    loss,
+    gradNorm,
+    lr,
+  }));
+  const files = ["model.safetensors", "optimizer.safetensors"].map((name) => Deno.readFile(join(checkpoint, name)));
+  return { metrics, files: await Promise.all(files) };
+}
+
+Deno.test("a training writes a line a step and checkpoints every other step, and its loss falls", async () => {
+  await inRun(async ({ folder, training }) => {
+    const options = await training({ schedule: { peak: 1e-2, final: 0, steps: 30 }, checkpointSteps: 10 });
+    const { checkpoint, steps } = await train(options);
+    const metrics = readMetrics(join(folder, "metrics.jsonl"));
+    assertEquals(metrics.map(({ step }) => step), Array.from({ length: 30 }, (_, i) => i + 1));
+    assertEquals([steps, options.checkpoints.steps()], [30, [10, 20, 30]]);
+    assert(checkpoint.endsWith("step-00000030"));
+    assert(metrics.at(-1)!.loss < metrics[0]!.loss);
+  });
+});
+
+Deno.test("a training interrupted between checkpoints and resumed ends with the same bits as one that was not", async () => {
+  let expected: Awaited<ReturnType<typeof outcome>> | undefined;
+  await inRun(async ({ folder, training }) => {
+    const { checkpoint } = await train(await training());
+    expected = await outcome(folder, checkpoint);
+  });
+  for (const killAt of [1, 3, 4, 5]) {
+    await inRun(async ({ folder, training }) => {
+      // A kill: the source fails in the middle, no checkpoint is written for it.
+      const dying = (from: number): BatchSource => {
+        const inner = source(from);
+        let at = from;
+        return { ...inner, next: () => at++ === killAt ? Promise.reject(new Error("killed")) : inner.next() };
+      };
+      await assertRejects(async () => await train(await training({ batches: dying })), Error, "killed");
+      const { checkpoint } = await train(await training());
+      assertEquals(await outcome(folder, checkpoint), expected);
+    });
+  }
+});
+
+Deno.test("an abort finishes the step, writes a checkpoint and throws the signal's reason", async () => {
+  await inRun(async ({ training }) => {
+    const controller = new AbortController();
+    const aborting = (from: number): BatchSource => {
+      const inner = source(from);
+      let at = from;
+      return {
+        ...inner,
+        next: () => {
+          if (at++ === 2) controller.abort(new DOMException("stop", "AbortError"));
+          return inner.next();
+        },
+      };
+    };
+    const options = await training({ batches: aborting, signal: controller.signal, checkpointSteps: 100 });
+    await assertRejects(() => train(options), DOMException, "stop");
+    assertEquals(options.checkpoints.steps(), [3]);
+  });
+});
+
+Deno.test("checkpoints of another identity are set aside with a warning, or gone on from where that is allowed", async () => {
+  await inRun(async ({ folder, warnings, training }) => {
+    await train(await training({ schedule: { peak: 1e-3, final: 0, steps: 2 } }));
+    await train(await training({ identity: "two", allowChange: true }));
+    assertEquals(warnings, []);
+    const anew = await training({ identity: "three" });
+    await train(anew);
+    assert(warnings[0]!.includes("moved to"), warnings[0]);
+    assertEquals(anew.checkpoints.steps(), [2, 4, 6]);
+    assert((await Deno.stat(join(folder, "checkpoints.old-1", "step-00000006"))).isDirectory);
+  });
+});
+
+Deno.test("a loss that is not finite stops the training and names the step", async () => {
+  await inRun(async ({ training }) => {
+    const broken = async () => {
+      const start = initialParameters(step.parameters, (count, name) => uniforms(count, 1, "start", name));
+      start.get("mask_token")!.fill(NaN);
+      return await train(await training({ initial: () => start }));
+    };
+    const error = await assertRejects(broken, DivergedError, "Step 1 of pretrain is not finite");
+    assertEquals(error.step, 1);
+  });
+});
