@@ -17,14 +17,8 @@ import {
   AVSEEK_FLAG_BACKWARD,
 } from "node-av/constants";
 import { CorruptClipError } from "./decoder.ts";
-import { checkFile } from "./_extent.ts";
+import { checkEnd, checkFile, CONTAINERS } from "./_extent.ts";
 import { type Turn, turnOf } from "./_rotation.ts";
-
-/** Containers that hold one file's worth of video: no playlists, no devices, no picture sequences. */
-const FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,asf,ogg,nut,ivf,mxf,rm";
-
-/** Spare seconds that a stream may end before its container's duration: rounding, last-frame durations. */
-const END_TOLERANCE_S = 0.5;
 
 /** The packets of a video stream, as listed without decoding. */
 export interface PacketIndex {
@@ -59,7 +53,7 @@ export class OpenedVideo implements Disposable {
     const extent = checkFile(path);
     this.#format.allocContext();
     this.#format.setOption("protocol_whitelist", "file");
-    this.#format.setOption("format_whitelist", FORMATS);
+    this.#format.setOption("format_whitelist", CONTAINERS);
     const opened = this.#format.openInputSync(`file:${path}`, null, null);
     if (opened < 0) {
       throw extent.family === null
@@ -166,15 +160,7 @@ export class OpenedVideo implements Disposable {
     if (declared === AV_NOPTS_VALUE || declared <= 0n || end <= 0n || this.#format.nbStreams !== 1) return;
     const start = this.stream.startTime === AV_NOPTS_VALUE ? 0n : this.stream.startTime;
     const seconds = Number(end - start) * this.timeBase.num / this.timeBase.den;
-    const declaredSeconds = Number(declared) / 1e6;
-    const tolerance = Math.max(END_TOLERANCE_S, 2 * declaredSeconds / count, declaredSeconds * 0.02);
-    if (seconds + tolerance < declaredSeconds) {
-      throw new CorruptClipError(
-        this.path,
-        "truncated",
-        `its pictures end after ${seconds.toFixed(2)} s of a declared ${declaredSeconds.toFixed(2)} s`,
-      );
-    }
+    checkEnd(this.path, seconds, Number(declared) / 1e6, count);
   }
 
   #position(): number | null {

@@ -5,6 +5,12 @@
  */
 import { type BadClipReason, CorruptClipError } from "./decoder.ts";
 
+/** Containers that hold one file's worth of video, as libav calls them: no playlists, devices, picture sequences. */
+export const CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,asf,ogg,nut,ivf,mxf,rm";
+
+/** Spare seconds that a stream may end before its container's duration: rounding, last-frame durations. */
+const END_TOLERANCE_S = 0.5;
+
 /** What the first bytes of a file say. */
 export interface FileExtent {
   /** Container family, or null where the first bytes fit none of the three. */
@@ -53,6 +59,25 @@ export function checkFile(path: string): FileExtent {
     );
   }
   return extent;
+}
+
+/**
+ * Checks that the pictures of a file last about as long as its container says.
+ *
+ * @param path The file.
+ * @param seconds Where the last picture ends, counted from the first one.
+ * @param declaredSeconds What the container declares.
+ * @param count Pictures.
+ * @throws {CorruptClipError} They end before.
+ */
+export function checkEnd(path: string, seconds: number, declaredSeconds: number, count: number): void {
+  const tolerance = Math.max(END_TOLERANCE_S, 2 * declaredSeconds / count, declaredSeconds * 0.02);
+  if (seconds + tolerance >= declaredSeconds) return;
+  throw new CorruptClipError(
+    path,
+    "truncated",
+    `its pictures end after ${seconds.toFixed(2)} s of a declared ${declaredSeconds.toFixed(2)} s`,
+  );
 }
 
 function statClip(path: string): Deno.FileInfo {

@@ -21,6 +21,7 @@ import {
 } from "node-av/constants";
 import type { CropPlan } from "./crops.ts";
 import { type CubeLayout, placeStrip } from "./cubes.ts";
+import { evenBox, filterChain } from "./_filters.ts";
 import type { Turn } from "./_rotation.ts";
 
 /** Bytes behind each plane that vector code of the scaler may touch. */
@@ -149,27 +150,6 @@ export class ViewPainter implements Disposable {
       });
     });
   }
-}
-
-/**
- * A box begins at even pixels, because colour is stored at half resolution; an odd box moves left or up by one pixel.
- *
- * @returns The plan with its box so moved.
- */
-export function evenBox(plan: CropPlan): CropPlan {
-  const { x, y, width, height } = plan.box;
-  return { ...plan, box: { x: x - x % 2, y: y - y % 2, width, height } };
-}
-
-/** The filter chain that cuts and resizes a picture: the one place where it is written, for graph and command. */
-export function filterChain(turn: Turn, plan: CropPlan): string {
-  const { box, scaledWidth, scaledHeight } = evenBox(plan);
-  const parts = [
-    `crop=${box.width}:${box.height}:${box.x}:${box.y}:exact=1`,
-    `scale=${scaledWidth}:${scaledHeight}:flags=bilinear`,
-    "format=gbrp",
-  ];
-  return (turn.filter === "" ? parts : [turn.filter, ...parts]).join(",");
 }
 
 /** Whether the scaler's assumptions hold: 8-bit 4:2:0, BT.601 or untagged, limited range, not turned. */

@@ -18,8 +18,9 @@ import {
 } from "./decoder.ts";
 import { sampleFrames } from "./sampling.ts";
 import { OpenedVideo } from "./_demux.ts";
+import { evenBox } from "./_filters.ts";
 import { decodeByCount, decodeByTime, pictureTime } from "./_pictures.ts";
-import { evenBox, ViewPainter } from "./_scale.ts";
+import { ViewPainter } from "./_scale.ts";
 
 /** Decodes views with libav in this process. Keeps buffers between clips; free it with `using`. */
 export class LibavDecoder implements ClipDecoder, Disposable {

@@ -1,0 +1,180 @@
+/**
+ * The second decoder: the ffmpeg and ffprobe commands, through fluent-ffmpeg. For machines where the libav package does
+ * not load, and as a second opinion; it starts two processes a clip and is several times slower. Same requests, same
+ * pictures and same frame numbers as `libav.ts`: packets are listed first, pictures are taken by number and their times
+ * compared with the list, and where they differ the whole file is decoded and counted.
+ *
+ * Differences: of several video streams it takes the one with the largest pictures; damage has no byte offset; a clip
+ * whose pictures change size is refused. fluent-ffmpeg is no longer maintained, hence nothing of it is trusted (see
+ * `_ffmpeg_pictures.ts`), and only this decoder depends on it.
+ */
+import { type CropPlan, planCrop, sourceBox } from "./crops.ts";
+import { cutCubes } from "./cubes.ts";
+import {
+  checkRequest,
+  type ClipDecoder,
+  CorruptClipError,
+  cropPart,
+  type DecodedView,
+  type DecodeRequest,
+  MAX_PIXELS,
+} from "./decoder.ts";
+import { sampleFrames } from "./sampling.ts";
+import { checkFile } from "./_extent.ts";
+import { ffmpegCommands } from "./_ffmpeg_paths.ts";
+import { type FfmpegProgram, type TakenPictures, takePictures } from "./_ffmpeg_pictures.ts";
+import { runCommand } from "./_ffmpeg_process.ts";
+import { type ProbedVideo, probeVideo } from "./_ffprobe.ts";
+import { evenBox } from "./_filters.ts";
+
+export { MissingCommandError } from "./_ffmpeg_process.ts";
+
+/** Which commands, and how long they may take. */
+export interface FfmpegCommandOptions {
+  /** Name or path. @default `FFMPEG_PATH`, else "ffmpeg" */
+  ffmpeg?: string;
+  /** Name or path. @default `FFPROBE_PATH`, else "ffprobe" */
+  ffprobe?: string;
+  /** Time that a clip may take, milliseconds. @default 60_000 */
+  deadlineMs?: number;
+}
+
+/** Decodes views with the ffmpeg command. */
+export class FfmpegCommandDecoder implements ClipDecoder {
+  readonly #ffmpeg: string;
+  readonly #ffprobe: string;
+  readonly #deadlineMs: number;
+  #program: Promise<FfmpegProgram> | null = null;
+
+  constructor(options: FfmpegCommandOptions = {}) {
+    const commands = ffmpegCommands();
+    this.#ffmpeg = options.ffmpeg ?? commands.ffmpeg;
+    this.#ffprobe = options.ffprobe ?? commands.ffprobe;
+    this.#deadlineMs = options.deadlineMs ?? 60_000;
+  }
+
+  /**
+   * Looks whether both commands can be started.
+   *
+   * @throws {MissingCommandError} One cannot.
+   */
+  async check(): Promise<void> {
+    await (this.#program ??= findProgram(this.#ffmpeg));
+    await runCommand(this.#ffprobe, ["-version"]);
+  }
+
+  /**
+   * @param request What to decode.
+   * @param into Receives the cubes; a fresh buffer when left out.
+   * @returns The view.
+   * @throws {CorruptClipError} The clip cannot be decoded whole.
+   * @throws {RangeError} The request makes no sense.
+   * @throws {MissingCommandError} ffmpeg or ffprobe cannot be started.
+   */
+  async decode(request: DecodeRequest, into?: Uint8Array): Promise<DecodedView> {
+    const { layout, cubes } = checkRequest(request, into);
+    const program = await (this.#program ??= findProgram(this.#ffmpeg));
+    const extent = checkFile(request.path);
+    const late = new CorruptClipError(
+      request.path,
+      "timed-out",
+      `decoding took longer than ${this.#deadlineMs / 1000} s`,
+    );
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(late), this.#deadlineMs);
+    try {
+      const video = await probeVideo(request.path, extent, this.#ffprobe, deadline.signal);
+      const plan = planOf(request, video);
+      const take = async (count: number, stop: boolean): Promise<Taken> => {
+        const frames = sampleFrames(request.sampling, count, request.draws) as Int32Array<ArrayBuffer>;
+        const query = { path: request.path, stream: video.index, wanted: [...new Set(frames)], plan, stop };
+        return { frames, wanted: query.wanted, ...await takePictures(query, program, deadline.signal) };
+      };
+      const taken = await takeByTime(video, take) ?? await takeByCount(request.path, video, take);
+      cutCubes(spread(taken, request.size), layout, cubes);
+      return {
+        cubes,
+        frames: taken.frames,
+        ptsUs: BigInt64Array.from(taken.frames, (frame) => microseconds(taken, video, frame)),
+        crop: sourceBox(plan),
+        sourceWidth: video.width,
+        sourceHeight: video.height,
+        frameCount: video.count,
+      };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Pictures with the numbers they were asked for by. */
+interface Taken extends TakenPictures {
+  /** Frame numbers of the view, [T]. */
+  frames: Int32Array<ArrayBuffer>;
+  /** The same numbers without repeats. */
+  wanted: number[];
+}
+
+type Take = (count: number, stop: boolean) => Promise<Taken>;
+
+/** @returns Null where the listed times do not hold and the pictures have to be counted. */
+async function takeByTime(video: ProbedVideo, take: Take): Promise<Taken | null> {
+  if (video.pts === null) return null;
+  const taken = await take(video.count, true);
+  const asListed = taken.came === taken.wanted.length &&
+    taken.wanted.every((frame) => taken.pts[frame] === video.pts![frame]);
+  return asListed ? taken : null;
+}
+
+/** Decodes to the end; where no times were listed and another number of pictures comes, that number is sampled. */
+async function takeByCount(path: string, video: ProbedVideo, take: Take): Promise<Taken> {
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const taken = await take(video.count, false);
+    const count = taken.pts.length;
+    if (count === video.count && taken.came === taken.wanted.length) return taken;
+    if (video.pts !== null) {
+      throw new CorruptClipError(path, "damaged", `${count} pictures came out of ${video.count} listed ones`);
+    }
+    if (count === 0) throw new CorruptClipError(path, "too-short", "no picture came out of it");
+    video.count = count;
+  }
+  throw new CorruptClipError(path, "damaged", "it gives another number of pictures each time");
+}
+
+function planOf(request: DecodeRequest, { width, height }: ProbedVideo): CropPlan {
+  const plan = evenBox(planCrop(request.crop, width, height, request.size, cropPart(request)));
+  if (plan.scaledWidth * plan.scaledHeight <= MAX_PIXELS) return plan;
+  throw new CorruptClipError(
+    request.path,
+    "damaged",
+    `a picture of ${width}x${height} pixels is too long and thin to be resized to ${request.size}`,
+  );
+}
+
+/** The pictures of a view, [T, size, size, 3]: repeated frames repeat their picture. */
+function spread({ frames, wanted, rgb }: Taken, size: number): Uint8Array {
+  if (wanted.length === frames.length) return rgb;
+  const bytes = size * size * 3;
+  const clip = new Uint8Array(frames.length * bytes);
+  const places = new Map(wanted.map((frame, place) => [frame, place]));
+  frames.forEach((frame, slot) => {
+    const place = places.get(frame)!;
+    clip.set(rgb.subarray(place * bytes, (place + 1) * bytes), slot * bytes);
+  });
+  return clip;
+}
+
+/** Time of a picture; from the mean rate where the stream has no times of its own. */
+function microseconds({ pts, timeBase }: Taken, video: ProbedVideo, frame: number): bigint {
+  const time = pts[frame] ?? null;
+  if (video.pts !== null && time !== null) return time * 1_000_000n * timeBase.num / timeBase.den;
+  return video.rate > 0 ? BigInt(Math.round(frame * 1e6 / video.rate)) : 0n;
+}
+
+/** Version 5.1 (libavutil 57.28) brought `-fps_mode`, which later ones ask for. */
+async function findProgram(command: string): Promise<FfmpegProgram> {
+  const { stdout } = await runCommand(command, ["-version"]);
+  const [, major, minor] = /^libavutil\s+(\d+)\.\s*(\d+)/m.exec(stdout) ?? [];
+  const old = major !== undefined && (Number(major) < 57 || Number(major) === 57 && Number(minor) < 28);
+  return { command, passthrough: old ? ["-vsync", "passthrough"] : ["-fps_mode", "passthrough"] };
+}

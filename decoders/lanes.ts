@@ -1,0 +1,112 @@
+/**
+ * Decodes clips side by side in child processes of this same Deno. A clip that blocks its decoder or kills it is
+ * reported and costs one process, which is replaced; other clips are decoded as if nothing had happened. Answers come as
+ * they are ready: whoever needs an order keeps the promises in order.
+ */
+import { checkRequest, type ClipDecoder, type DecodedView, type DecodeRequest } from "./decoder.ts";
+import { type Job, type LaneOptions, LaneProcess } from "./_lane_process.ts";
+
+/** Requests that a lane holds at most: one that it decodes and one that it need not wait for. */
+const JOBS_PER_LANE = 2;
+
+/** How to decode. */
+export interface DecoderLanesOptions extends Partial<LaneOptions> {
+  /** Processes side by side. @default one a core */
+  lanes?: number;
+  /** Stops all lanes; requests not answered are rejected with its reason. */
+  signal?: AbortSignal;
+}
+
+/** A pool of decoding processes, each started when it is first needed. Free it with `await using`. */
+export class DecoderLanes implements ClipDecoder, AsyncDisposable {
+  readonly #options: LaneOptions;
+  readonly #most: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #lanes = new Set<LaneProcess>();
+  readonly #queue: Job[] = [];
+  #closed: { error: unknown } | null = null;
+
+  /**
+   * @param options How to decode; "libav" and a deadline of 60 s unless told.
+   * @throws {RangeError} A number makes no sense.
+   */
+  constructor(options: DecoderLanesOptions = {}) {
+    const { lanes = navigator.hardwareConcurrency, decoder = "libav", deadlineMs = 60_000, signal } = options;
+    if (!Number.isInteger(lanes) || lanes < 1) throw new RangeError(`Lanes must be at least 1, got ${lanes}`);
+    if (!(deadlineMs > 0 && deadlineMs < 2 ** 31 - 10_000)) {
+      throw new RangeError(`The deadline of a clip must be above 0 and below 24 days, got ${deadlineMs} ms`);
+    }
+    this.#options = { decoder, deadlineMs };
+    this.#most = lanes;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#onAbort);
+    if (signal?.aborted) this.#onAbort();
+  }
+
+  /**
+   * Decodes a view; calls beyond the lanes' room wait their turn.
+   *
+   * @param request What to decode.
+   * @param into Receives the cubes; a fresh buffer when left out. It belongs to the decoder until the promise settles.
+   * @returns The view.
+   * @throws {CorruptClipError} The clip cannot be decoded whole; "timed-out" past its deadline, "crashed-decoder" where
+   * the process died of it.
+   * @throws {RangeError} The request makes no sense.
+   */
+  async decode(request: DecodeRequest, into?: Uint8Array): Promise<DecodedView> {
+    const { cubes } = checkRequest(request, into);
+    if (this.#closed !== null) throw this.#closed.error;
+    const { promise, resolve, reject } = Promise.withResolvers<DecodedView>();
+    this.#queue.push({ request, cubes, resolve, reject });
+    this.#dispatch();
+    return await promise;
+  }
+
+  /** Ends all processes. Requests not answered are rejected. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close(new Error("The decoder lanes were closed"));
+  }
+
+  readonly #onAbort = (): void => {
+    this.#close(this.#signal!.reason);
+  };
+
+  async #close(error: unknown): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#closed ??= { error };
+    for (const { reject } of this.#queue.splice(0)) reject(this.#closed.error);
+    await Promise.all(Array.from(this.#lanes, (lane) => lane.stop(this.#closed!.error)));
+  }
+
+  #dispatch(): void {
+    while (this.#queue.length > 0) {
+      let lane: LaneProcess | undefined;
+      try {
+        lane = this.#laneWithRoom();
+      } catch (error) {
+        for (const { reject } of this.#queue.splice(0)) reject(error);
+      }
+      if (lane === undefined) return;
+      lane.give(this.#queue.shift()!);
+    }
+  }
+
+  /** An idle lane if there is one, else a new one if it may be, else the one with the fewest jobs if it has room. */
+  #laneWithRoom(): LaneProcess | undefined {
+    let best: LaneProcess | undefined;
+    for (const lane of this.#lanes) if (lane.load < (best?.load ?? JOBS_PER_LANE)) best = lane;
+    if (best?.load === 0 || this.#lanes.size >= this.#most) return best;
+    return this.#start();
+  }
+
+  #start(): LaneProcess {
+    const lane = new LaneProcess(this.#options, () => this.#dispatch());
+    this.#lanes.add(lane);
+    lane.ended.then((left) => {
+      this.#lanes.delete(lane);
+      this.#queue.unshift(...left);
+      this.#dispatch();
+    });
+    return lane;
+  }
+}

@@ -1,0 +1,196 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { CorruptClipError, type DecodedView, type DecodeRequest } from "../../decoders/decoder.ts";
+import { DecoderLanes } from "../../decoders/lanes.ts";
+import { LibavDecoder } from "../../decoders/libav.ts";
+import { inTempDir, makeClip } from "./_clips.ts";
+
+const settings = {
+  sampling: { kind: "uniform", frames: 16 },
+  crop: { kind: "centre" },
+  size: 32,
+  tubelet: 2,
+  patch: 16,
+  draws: [],
+} as const;
+
+function request(path: string, more: Partial<DecodeRequest> = {}): DecodeRequest {
+  return { path, ...settings, ...more };
+}
+
+/** Ids of the lanes that this process has started and that are alive (Linux). */
+async function lanePids(): Promise<number[]> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-eo", "pid=,ppid=,args="] }).output();
+  return new TextDecoder().decode(stdout).split("\n")
+    .map((line) => /^\s*(\d+)\s+(\d+)\s.*_lane\.ts/.exec(line))
+    .filter((match) => match !== null && Number(match[2]) === Deno.pid)
+    .map((match) => Number(match![1]));
+}
+
+const onLinux = { ignore: Deno.build.os !== "linux" };
+
+Deno.test("lanes give what a decoder in this process gives, answers going to their own requests", async () => {
+  await inTempDir(async (folder) => {
+    const requests = Array.from(
+      { length: 12 },
+      (_, i) =>
+        request(makeClip(`${folder}/${i}.${i % 2 ? "mp4" : "webm"}`, 16 + 3 * i), {
+          sampling: { kind: "k400", frames: 4 + 2 * (i % 3), stride: 2 },
+          crop: { kind: "multi-scale" },
+          draws: [i / 12, 1 - (i + 1) / 13, 1 / 3],
+        }),
+    );
+    using here = new LibavDecoder();
+    await using lanes = new DecoderLanes({ lanes: 2 });
+    const views = await Promise.all(requests.map((request) => lanes.decode(request)));
+    assertEquals(views, requests.map((request) => here.decodeSync(request)));
+  });
+});
+
+Deno.test("a view of megabytes arrives whole in the buffer that was given", async () => {
+  await inTempDir(async (folder) => {
+    const large = request(makeClip(`${folder}/a.mp4`, 20), { size: 224 });
+    using here = new LibavDecoder();
+    await using lanes = new DecoderLanes({ lanes: 1 });
+    const buffer = new Uint8Array(16 * 224 * 224 * 3);
+    const view = await lanes.decode(large, buffer);
+    assert(view.cubes === buffer);
+    assertEquals(view, here.decodeSync(large));
+  });
+});
+
+Deno.test("errors of a clip cross with reason, detail and offset, and the lane goes on", async () => {
+  await inTempDir(async (folder) => {
+    const bytes = await Deno.readFile(makeClip(`${folder}/a.mp4`, 60));
+    await Deno.writeFile(`${folder}/cut.mp4`, bytes.subarray(0, 1000));
+    using here = new LibavDecoder();
+    const expected = assertThrows(() => here.decodeSync(request(`${folder}/cut.mp4`)), CorruptClipError);
+    assertEquals(expected.byteOffset, 1000);
+    await using lanes = new DecoderLanes({ lanes: 1 });
+    const error = await assertRejects(() => lanes.decode(request(`${folder}/cut.mp4`)), CorruptClipError);
+    assertEquals({ ...error, message: error.message }, { ...expected, message: expected.message });
+    const missing = await assertRejects(() => lanes.decode(request(`${folder}/none.mp4`)), CorruptClipError);
+    assertEquals(missing.reason, "missing");
+    assertEquals((await lanes.decode(request(`${folder}/a.mp4`))).frameCount, 60);
+  });
+});
+
+Deno.test("a request that makes no sense is refused before any process starts", async () => {
+  await using lanes = new DecoderLanes({ lanes: 1 });
+  await assertRejects(() => lanes.decode(request("a.mp4", { patch: 15 })), RangeError, "patch size 15");
+  await assertRejects(() => lanes.decode(request("a.mp4"), new Uint8Array(3)), RangeError, "has 3 bytes");
+  assertEquals(await lanePids(), []);
+  assertThrows(() => new DecoderLanes({ lanes: 0 }), RangeError, "at least 1, got 0");
+  assertThrows(() => new DecoderLanes({ deadlineMs: 0 }), RangeError, "got 0 ms");
+});
+
+Deno.test("a clip past its deadline is timed out, its process replaced, and the next ones are decoded", async () => {
+  await inTempDir(async (folder) => {
+    // Decoding takes longer than a millisecond, however fast the machine: 4096 pictures have to be written.
+    const long = request(makeClip(`${folder}/long.mp4`, 1), { sampling: { kind: "uniform", frames: 2048 }, size: 64 });
+    await using lanes = new DecoderLanes({ lanes: 1, deadlineMs: 1 });
+    const outcomes = await Promise.allSettled([lanes.decode(long), lanes.decode(request(`${folder}/none.mp4`))]);
+    const [late, other] = outcomes.map((outcome) => (outcome as PromiseRejectedResult).reason);
+    assertEquals([late.reason, late.path], ["timed-out", long.path]);
+    assert(other instanceof CorruptClipError && other.path.endsWith("none.mp4"));
+  });
+});
+
+Deno.test({
+  name: "a process that dies fails the clip it decoded and no other",
+  ...onLinux,
+  async fn() {
+    await inTempDir(async (folder) => {
+      const paths = Array.from({ length: 4 }, (_, i) => makeClip(`${folder}/${i}.mp4`, 16));
+      await using lanes = new DecoderLanes({ lanes: 1 });
+      await lanes.decode(request(paths[0]!));
+      const [pid] = await lanePids();
+      Deno.kill(pid!, "SIGSTOP"); // so that it dies before it answers
+      const outcomes = Promise.allSettled(paths.map((path) => lanes.decode(request(path))));
+      Deno.kill(pid!, "SIGKILL");
+      const [first, ...others] = await outcomes;
+      const error = (first as PromiseRejectedResult).reason;
+      assert(error instanceof CorruptClipError);
+      assertEquals([error.reason, error.path], ["crashed-decoder", paths[0]]);
+      assert(error.message.includes("SIGKILL"), error.message);
+      assertEquals(others.map(({ status }) => status), ["fulfilled", "fulfilled", "fulfilled"]);
+      assert(!(await lanePids()).includes(pid!));
+    });
+  },
+});
+
+Deno.test({
+  name: "closing and aborting reject what is under way and leave no process",
+  ...onLinux,
+  async fn() {
+    await inTempDir(async (folder) => {
+      const path = makeClip(`${folder}/a.mp4`, 16);
+      const controller = new AbortController();
+      await using aborted = new DecoderLanes({ lanes: 2, signal: controller.signal });
+      const closed = new DecoderLanes({ lanes: 2 });
+      const settle = (lanes: DecoderLanes) =>
+        Promise.allSettled(Array.from({ length: 9 }, (): Promise<DecodedView> => lanes.decode(request(path))));
+      await Promise.all([closed.decode(request(path)), closed.decode(request(path))]);
+      const pids = await lanePids();
+      assertEquals(pids.length, 2);
+      for (const pid of pids) Deno.kill(pid, "SIGSTOP"); // so that nothing is answered before the end
+      const outcomes = [settle(aborted), settle(closed)];
+      controller.abort(new Error("told to stop"));
+      await closed[Symbol.asyncDispose]();
+      for (const [i, text] of ["told to stop", "were closed"].entries()) {
+        for (const outcome of await outcomes[i]!) {
+          assert(outcome.status === "rejected" && outcome.reason.message.includes(text));
+        }
+      }
+      await assertRejects(() => aborted.decode(request(path)), Error, "told to stop");
+      await assertRejects(() => closed.decode(request(path)), Error, "were closed");
+      await aborted[Symbol.asyncDispose]();
+      assertEquals(await lanePids(), []);
+    });
+  },
+});
+
+Deno.test({
+  name: "lanes end with a parent that is killed, and do not inherit its allocator settings",
+  ...onLinux,
+  async fn() {
+    await inTempDir(async (folder) => {
+      const path = makeClip(`${folder}/a.mp4`, 16);
+      const script = `
+        import { DecoderLanes } from ${JSON.stringify(import.meta.resolve("../../decoders/lanes.ts"))};
+        const lanes = new DecoderLanes({ lanes: 2 });
+        const request = ${JSON.stringify(request(path))};
+        await Promise.all([lanes.decode(request), lanes.decode(request)]);
+        console.log("decoded");
+        await new Promise(() => setInterval(() => {}, 1000));`;
+      await Deno.writeTextFile(`${folder}/parent.ts`, script);
+      const parent = new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--config", new URL("../../deno.json", import.meta.url).pathname, `${folder}/parent.ts`],
+        env: { GLIBC_TUNABLES: "glibc.malloc.arena_max=1" },
+        stdout: "piped",
+      }).spawn();
+      await using _parent = { [Symbol.asyncDispose]: async () => void await parent.status };
+      const output = parent.stdout.getReader();
+      assertEquals(new TextDecoder().decode((await output.read()).value), "decoded\n");
+      const children = await childrenOf(parent.pid);
+      assertEquals(children.length, 2);
+      for (const pid of children) {
+        const environment = (await Deno.readTextFile(`/proc/${pid}/environ`)).split("\0");
+        assert(!environment.some((entry) => entry.startsWith("GLIBC_TUNABLES=g")));
+      }
+      parent.kill("SIGKILL");
+      await output.cancel();
+      for (const pid of children) while (await isAlive(pid)) await new Promise((done) => setTimeout(done, 20));
+    });
+  },
+});
+
+async function childrenOf(parent: number): Promise<number[]> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-o", "pid=", "--ppid", String(parent)] }).output();
+  return new TextDecoder().decode(stdout).trim().split(/\s+/).map(Number);
+}
+
+async function isAlive(pid: number): Promise<boolean> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] }).output();
+  const state = new TextDecoder().decode(stdout).trim();
+  return state !== "" && !state.startsWith("Z");
+}
