@@ -12,7 +12,16 @@
 import type { ParameterSpec } from "../parameters.ts";
 import { CHANNELS, type CubeSize } from "../shapes.ts";
 import { sameShape, type Shape, sizeOf } from "../tensor/mod.ts";
-import type { SafetensorsFile, TensorToStore } from "./safetensors.ts";
+import type { StoredTensor, TensorToStore } from "./safetensors.ts";
+
+/** Where tensors are read from: an open safetensors file, or anything alike. */
+export interface TensorSource {
+  /** For messages. */
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, Pick<StoredTensor, "shape">>;
+  /** The numbers of a tensor as f32, row-major. */
+  readFloats(name: string): Promise<Float32Array<ArrayBuffer>>;
+}
 
 /** Values of a parameter, row-major. */
 export interface ParameterValues {
@@ -49,7 +58,7 @@ export interface LoadedParameters {
  * @throws {TypeError} if a tensor has another shape than the network's; the message names both
  */
 export async function loadParameters(
-  file: SafetensorsFile,
+  file: TensorSource,
   specs: readonly ParameterSpec[],
 ): Promise<LoadedParameters> {
   const values = new Map<string, Float32Array<ArrayBuffer>>();
@@ -67,7 +76,7 @@ export async function loadParameters(
   return { values, missing, unused: [...unused] };
 }
 
-async function loadOne(file: SafetensorsFile, spec: ParameterSpec, { name, part, parts }: Source) {
+async function loadOne(file: TensorSource, spec: ParameterSpec, { name, part, parts }: Source) {
   const { shape } = file.tensors.get(name)!;
   const rows = shape[0]! / parts;
   const isConvolution = spec.name.endsWith(PATCH_EMBEDDING) && shape.length > 2;
