@@ -9,7 +9,8 @@ import type { RunSummary } from "./report/report_data.ts";
 import { openRunFolder, type RunFolder } from "./run_folder.ts";
 import { type ResolvedSettings, resultSettings, SettingsError, STAGES } from "./settings.ts";
 import { configHash, type Json } from "./shards/config_hash.ts";
-import { type ChainState, type StageDefinition, stageDefinitions } from "./stages/definitions.ts";
+import type { ChainState } from "./stages/chain_state.ts";
+import { type StageDefinition, stageDefinitions } from "./stages/definitions.ts";
 import { gatherSummary } from "./stages/summary.ts";
 
 /** What a chain is run with. */

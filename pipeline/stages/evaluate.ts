@@ -3,8 +3,9 @@ import { classifierForward } from "../../models/classifier.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
 import { writeFileAtomically } from "../shards/_publish.ts";
-import { infer } from "../training/infer.ts";
+import { Network } from "../training/network.ts";
 import { checkpointParameters } from "../training/weights.ts";
+import type { Start } from "./finetune.ts";
 import { computeType, cubeSize, type StageContext, tokenGrid } from "./stage_context.ts";
 
 /** How well a classifier did. */
@@ -44,37 +45,38 @@ export async function evaluate(context: StageContext, data: EvaluateData): Promi
   if (rows.length === 0) {
     throw new RangeError("No validation clip with a label was decoded: there is nothing to evaluate");
   }
-  const student = await classify(context, data, rows, "student");
-  const scratch = await classify(context, data, rows, "scratch");
+  const engine = await context.engine();
+  const { settings } = context;
+  const forward = classifierForward({
+    grid: tokenGrid(settings),
+    cube: cubeSize(settings),
+    encoder: settings.student,
+    classes: classes.length,
+    batch: settings.finetune.evalBatch,
+    compute: computeType(settings, engine),
+  });
+  const weights = (which: Start) => checkpointParameters(data[which], forward.parameters);
+  using network = await Network.load(engine, forward, await weights("student"));
+  const student = await classify(context, data, rows, network, "student");
+  network.setParameters(await weights("scratch"));
+  const scratch = await classify(context, data, rows, network, "scratch");
   return { clips: rows.length, classes: classes.length, student, scratch };
 }
 
 async function classify(
   context: StageContext,
-  data: EvaluateData,
+  { frames, labels, classes: { length: classes } }: EvaluateData,
   rows: Uint32Array,
-  which: "student" | "scratch",
+  network: Network,
+  which: Start,
 ): Promise<Accuracy> {
-  const { settings, progress, signal } = context;
-  const { frames, labels } = data;
-  const engine = await context.engine();
-  const classes = data.classes.length;
-  const batch = settings.finetune.evalBatch;
-  const forward = classifierForward({
-    grid: tokenGrid(settings),
-    cube: cubeSize(settings),
-    encoder: settings.student,
-    classes,
-    batch,
-    compute: computeType(settings, engine),
-  });
-  const parameters = await checkpointParameters(data[which], forward.parameters);
-  using bar = progress.begin(`evaluate ${which}`, rows.length, "clips");
+  using bar = context.progress.begin(`evaluate ${which}`, rows.length, "clips");
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   const names = clipNames(frames);
   const lines = ["clip,label,prediction,probability"];
+  const batch = context.settings.finetune.evalBatch;
   let done = 0, inTop5 = 0;
-  for await (const found of infer({ engine, forward, parameters, frames, rows, batch, signal })) {
+  for await (const found of network.infer({ frames, rows, batch, signal: context.signal })) {
     const logits = found.outputs.get("logits") as Float32Array;
     found.rows.forEach((row, i) => {
       const scores = logits.subarray(i * classes, (i + 1) * classes);

@@ -5,9 +5,12 @@
  */
 import { classifierStep, layerDecayScale } from "../../models/classifier.ts";
 import { initialParameters } from "../../models/parameters.ts";
+import type { Engine, Executable } from "../../models/runtime/engine.ts";
+import type { TrainStep } from "../../models/train_step.ts";
 import { permutation, uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
+import type { Settings } from "../settings.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import type { BatchRow } from "../training/mask_draws.ts";
 import { RowBatches } from "../training/row_batches.ts";
@@ -41,8 +44,12 @@ export interface FinetuneData {
 /** Fine-tunes both classifiers. @throws {RangeError} if no clip has a label */
 export async function finetune(context: StageContext, data: FinetuneData, identity: string): Promise<FinetuneResult> {
   const items = labelledItems(context, data);
-  const student = await finetuneFrom(context, data, items, "student", identity);
-  const scratch = await finetuneFrom(context, data, items, "scratch", identity);
+  const engine = await context.engine();
+  const step = classifierStepOf(context.settings, data.classes, engine);
+  using executable = await engine.compile(step.program);
+  const parts = { context, data, items, engine, step, executable, identity };
+  const student = await finetuneFrom("student", parts);
+  const scratch = await finetuneFrom("scratch", parts);
   return { labelled: items.length, classes: data.classes, student, scratch };
 }
 
@@ -55,39 +62,48 @@ function labelledItems({ settings }: StageContext, { frames, labels }: FinetuneD
   return permutation(items.length, settings.run.seed, "labelled clips").slice(0, wanted).map((i) => items[i]!).sort();
 }
 
-async function finetuneFrom(
-  context: StageContext,
-  { frames, labels, classes, student }: FinetuneData,
-  items: Uint32Array,
-  start: Start,
-  identity: string,
-): Promise<TrainedResult> {
-  const { settings, run } = context;
-  const { finetune, pretrain } = settings;
-  const { batch, dropPath, labelSmoothing } = finetune;
-  const { depth } = settings.student;
-  const engine = await context.engine();
-  const seed = settings.run.seed;
-  const name = `finetune-${start}`;
-  const order = new TrainingOrder({ items, views: frames.config.views, seed });
-  const schedule = trainingSchedule(finetune, order.epochLength);
-  const step = classifierStep({
+function classifierStepOf(settings: Settings, classes: number, engine: Engine): TrainStep {
+  const { finetune, pretrain, student } = settings;
+  return classifierStep({
     grid: tokenGrid(settings),
     cube: cubeSize(settings),
-    encoder: settings.student,
+    encoder: student,
     classes,
-    batch,
-    dropPath,
+    batch: finetune.batch,
+    dropPath: finetune.dropPath,
     optimizer: {
       beta1: pretrain.beta1,
       beta2: finetune.beta2,
       eps: pretrain.eps,
       weightDecay: finetune.weightDecay,
       clipNorm: null,
-      learningRateScale: layerDecayScale(depth, finetune.layerDecay),
+      learningRateScale: layerDecayScale(student.depth, finetune.layerDecay),
     },
     compute: computeType(settings, engine),
   });
+}
+
+/** What both trainings share. */
+interface Parts {
+  context: StageContext;
+  data: FinetuneData;
+  items: Uint32Array;
+  engine: Engine;
+  step: TrainStep;
+  executable: Executable;
+  identity: string;
+}
+
+async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> {
+  const { context, data: { frames, labels, classes, student }, items, engine, step, executable, identity } = parts;
+  const { settings, run } = context;
+  const { finetune, pretrain } = settings;
+  const { batch, dropPath, labelSmoothing } = finetune;
+  const { depth } = settings.student;
+  const seed = settings.run.seed;
+  const name = `finetune-${start}`;
+  const order = new TrainingOrder({ items, views: frames.config.views, seed });
+  const schedule = trainingSchedule(finetune, order.epochLength);
   const draw = (rows: readonly BatchRow[]) => {
     const targets = new Float32Array(rows.length * classes).fill(labelSmoothing / classes);
     rows.forEach(({ row }, i) => {
@@ -101,6 +117,7 @@ async function finetuneFrom(
     name,
     engine,
     step,
+    executable,
     cube: cubeSize(settings),
     batch,
     schedule,

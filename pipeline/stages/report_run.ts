@@ -10,10 +10,10 @@ import type { ReportClip } from "../report/report_data.ts";
 import { writeReport } from "../report/write_report.ts";
 import { type FramesSet, openFramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
-import { infer } from "../training/infer.ts";
+import { Network } from "../training/network.ts";
 import { amdInputs, teacherPositions } from "../training/mask_draws.ts";
 import { checkpointParameters } from "../training/weights.ts";
-import type { ChainState, ReportResult } from "./definitions.ts";
+import type { ChainState, ReportResult } from "./chain_state.ts";
 import { computeType, maskSizes, studentShape } from "./stage_context.ts";
 
 /** Clips that the report shows. */
@@ -115,7 +115,8 @@ async function predict(
       ["hidden_tokens", tokens.get("hidden_tokens")!],
     ]);
   };
-  for await (const { outputs } of infer({ engine, forward, parameters, frames, rows, batch: rows.length, inputs })) {
+  using network = await Network.load(engine, forward, parameters);
+  for await (const { outputs } of network.infer({ frames, rows, batch: rows.length, inputs })) {
     return outputs.get("prediction") as Float32Array;
   }
   throw new RangeError("There is no clip to show");

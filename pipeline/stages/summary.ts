@@ -3,7 +3,7 @@ import { readMetrics } from "../metrics.ts";
 import { lossesAtEnd, trainedStages } from "../report/curves.ts";
 import type { AccuracySummary, DataSummary, RunSummary, StageTime } from "../report/report_data.ts";
 import type { RunFolder } from "../run_folder.ts";
-import type { StageResults } from "./definitions.ts";
+import type { StageResults } from "./chain_state.ts";
 import type { EvaluateResult } from "./evaluate.ts";
 
 /**

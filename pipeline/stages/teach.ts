@@ -7,7 +7,7 @@ import { TEACHER_MASK_RULE, teacherInputs, teacherPositions } from "../training/
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { createFeaturesSet, FeatureShardWriter, type FeaturesSet, resumeFeatures } from "../shards/feature_shards.ts";
 import { writeManifest } from "../shards/manifest.ts";
-import { infer } from "../training/infer.ts";
+import { Network } from "../training/network.ts";
 import { contentHash } from "./prepare_splits.ts";
 import { computeType, cubeSize, maskSizes, type StageContext, tokenGrid } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
@@ -27,7 +27,7 @@ export type TeachResult = {
 export async function teach(context: StageContext, frames: FramesSet, teacher: Teacher): Promise<TeachResult> {
   const { settings, signal, progress, warn } = context;
   const engine = await context.engine();
-  const { teacher: network, alignment, run } = settings;
+  const { teacher: encoder, alignment, run } = settings;
   const sizes = maskSizes(settings);
   const { slots, teacher: seen } = sizes;
   const masks = (row: number) => teacherPositions(sizes, run.seed, row);
@@ -35,7 +35,7 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
   const forward = teacherForward({
     grid: tokenGrid(settings),
     cube: cubeSize(settings),
-    encoder: network,
+    encoder,
     layers: alignment.teacherLayers,
     batch: settings.teach.batch,
     visible: slots * seen,
@@ -43,22 +43,19 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
   });
   using set = createFeaturesSet(run.cache, frames, {
     teacher: { name: teacher.name, sha256: teacher.sha256, precision: `${compute} on ${engine.name}` },
-    levels: alignment.teacherLayers.map((block) => ({ block, width: network.width })),
+    levels: alignment.teacherLayers.map((block) => ({ block, width: encoder.width })),
     teacherPositions: seen,
-    provenance: { mask: TEACHER_MASK_RULE, seed: run.seed, heads: network.heads },
+    provenance: { mask: TEACHER_MASK_RULE, seed: run.seed, heads: encoder.heads },
   });
   const { missing, damaged } = await resumeFeatures(set, frames);
   for (const { shard, problem } of damaged) warn(`Feature shard ${shard} is made again: ${problem}`);
   if (missing.length > 0) {
-    const parameters = await teacher.parameters(forward.parameters);
+    using network = await Network.load(engine, forward, await teacher.parameters(forward.parameters));
     using bar = progress.begin("teach", set.rows, "views", { from: doneRows(set, missing) });
     let done = doneRows(set, missing);
     for (const shard of missing) {
       using writer = new FeatureShardWriter(set, frames, shard);
-      const batches = infer({
-        engine,
-        forward,
-        parameters,
+      const batches = network.infer({
         frames,
         rows: writer.pending,
         batch: settings.teach.batch,
@@ -69,7 +66,7 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
         rows.forEach((row, i) => {
           const levels = alignment.teacherLayers.map((_, level) => {
             const values = outputs.get(`features/${level}`) as Uint16Array<ArrayBuffer>;
-            const size = slots * seen * network.width;
+            const size = slots * seen * encoder.width;
             return new Uint8Array(values.buffer, values.byteOffset + i * size * 2, size * 2);
           });
           writer.write(row, { levels, teacherPositions: masks(row) });

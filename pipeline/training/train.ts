@@ -3,7 +3,7 @@
  * runs. Every step is one line of metrics; checkpoints come every N steps, at the end and at an interruption, and a run
  * goes on from the newest one bit for bit, since batches, masks and rates are pure functions of the step.
  */
-import type { Engine } from "../../models/runtime/engine.ts";
+import type { Engine, Executable } from "../../models/runtime/engine.ts";
 import type { CubeSize } from "../../models/shapes.ts";
 import type { TrainStep } from "../../models/train_step.ts";
 import type { CheckpointFolder } from "../checkpoint_folder.ts";
@@ -20,6 +20,8 @@ export interface Training {
   readonly name: string;
   readonly engine: Engine;
   readonly step: TrainStep;
+  /** The compiled step, where several trainings share it. @default compiled here */
+  readonly executable?: Executable;
   /** Size of a cube. */
   readonly cube: CubeSize;
   /** Clips of a step. */
@@ -86,7 +88,8 @@ export async function train(training: Training): Promise<TrainingResult> {
   if (found && from >= schedule.steps) {
     return { checkpoint: found.path, steps: from, metrics: {} };
   }
-  using executable = await training.engine.compile(training.step.program);
+  using compiled = training.executable ? undefined : await training.engine.compile(training.step.program);
+  const executable = training.executable ?? compiled!;
   using state = found
     ? await TrainState.load(training.engine, training.step, found.path)
     : TrainState.create(training.engine, training.step, await training.initial());

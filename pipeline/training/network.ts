@@ -1,0 +1,120 @@
+/**
+ * A network with fixed weights on a device, run over rows of a frame set batch by batch: the last batch is filled up with
+ * its first row, and a batch is read while the one before it is computed.
+ */
+import { hostParameter, initialParameters, type ParameterSpec } from "../../models/parameters.ts";
+import type { DeviceBuffer, Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
+import type { ForwardProgram } from "../../models/train_step.ts";
+import type { FramesSet } from "../shards/frame_shards.ts";
+import type { HostParameters } from "./weights.ts";
+
+/** What to run over. */
+export interface InferOptions {
+  readonly frames: FramesSet;
+  /** Rows of the frame set, in the order wanted. */
+  readonly rows: ArrayLike<number>;
+  /** Rows at once; the program's batch. */
+  readonly batch: number;
+  /** Further inputs of a batch, such as token lists; always called with `batch` rows. */
+  readonly inputs?: (rows: readonly number[]) => ReadonlyMap<string, HostArray>;
+  readonly signal?: AbortSignal;
+}
+
+/** Outputs of a batch. */
+export interface InferredBatch {
+  /** The rows, as many as are wanted. */
+  readonly rows: readonly number[];
+  /** Outputs by name, [batch, ...]; entries behind `rows.length` belong to no row. */
+  readonly outputs: ReadonlyMap<string, HostArray>;
+}
+
+/** Compiled once, weights uploaded once. Dispose of it to free the device. */
+export class Network implements Disposable {
+  readonly #buffers = new Map<string, DeviceBuffer>();
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly forward: ForwardProgram,
+    private readonly executable: Executable,
+  ) {}
+
+  /**
+   * @param parameters Weights of all that the program takes.
+   * @throws {TypeError} if one is missing
+   */
+  static async load(engine: Engine, forward: ForwardProgram, parameters: HostParameters): Promise<Network> {
+    const network = new Network(engine, forward, await engine.compile(forward.program));
+    network.#upload("frozen", forward.frozen, initialParameters(forward.frozen, () => []));
+    network.setParameters(parameters);
+    return network;
+  }
+
+  /** Puts other weights in the place of those before. @throws {TypeError} if one is missing */
+  setParameters(parameters: HostParameters): void {
+    this.#upload("parameter", this.forward.parameters, parameters);
+  }
+
+  /**
+   * The outputs, batch by batch.
+   *
+   * @throws {ShardError} if a row is damaged
+   * @throws the signal's reason when it is aborted
+   */
+  async *infer(options: InferOptions): AsyncGenerator<InferredBatch> {
+    const { batch, signal } = options;
+    const rows = Array.from(options.rows);
+    let next = rows.length > 0 ? loadBatch(options, rows.slice(0, batch)) : undefined;
+    for (let start = 0; start < rows.length; start += batch) {
+      signal?.throwIfAborted();
+      const loaded = await next!;
+      const following = rows.slice(start + batch, start + 2 * batch);
+      next = following.length > 0 ? loadBatch(options, following) : undefined;
+      // A failure of the batch read ahead is met when its turn comes.
+      next?.catch(() => {});
+      yield { rows: rows.slice(start, start + batch), outputs: await this.#run(loaded) };
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const buffer of this.#buffers.values()) buffer[Symbol.dispose]();
+    this.#buffers.clear();
+    this.executable[Symbol.dispose]();
+  }
+
+  #upload(role: string, specs: readonly ParameterSpec[], values: HostParameters): void {
+    for (const spec of specs) {
+      const found = values.get(spec.name);
+      if (!found) throw new TypeError(`The network needs the parameter ${spec.name}, which is missing`);
+      const key = `${role}/${spec.name}`;
+      this.#buffers.get(key)?.[Symbol.dispose]();
+      this.#buffers.set(key, this.engine.upload(hostParameter(spec, found), spec.shape, spec.dtype));
+    }
+  }
+
+  async #run(data: ReadonlyMap<string, HostArray>): Promise<Map<string, HostArray>> {
+    const inputs = new Map(this.#buffers);
+    const transient: DeviceBuffer[] = [];
+    try {
+      for (const { name, shape, dtype } of this.forward.data) {
+        const buffer = this.engine.upload(data.get(name)!, shape, dtype);
+        transient.push(buffer);
+        inputs.set(name, buffer);
+      }
+      const outputs = await this.executable.run(inputs);
+      transient.push(...outputs.values());
+      return new Map(
+        await Promise.all([...outputs].map(async ([name, buffer]) => [name, await buffer.read()] as const)),
+      );
+    } finally {
+      for (const buffer of transient) buffer[Symbol.dispose]();
+    }
+  }
+}
+
+async function loadBatch({ frames, batch, inputs }: InferOptions, wanted: readonly number[]) {
+  const rows = [...wanted, ...Array.from({ length: batch - wanted.length }, () => wanted[0]!)];
+  const bytes = frames.rowBytes("/cubes");
+  const cubes = new Uint8Array(batch * bytes);
+  await Promise.all(rows.map((row, i) => frames.readRow("/cubes", row, cubes.subarray(i * bytes, (i + 1) * bytes))));
+  return new Map<string, HostArray>([["cubes", cubes], ...(inputs?.(rows) ?? [])]);
+}
