@@ -4,20 +4,11 @@
  */
 import fs from "node:fs";
 import { type ClipDecoder, CorruptClipError, drawsNeeded } from "../../decoders/decoder.ts";
+import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { uniforms } from "../random.ts";
 import type { BadClip } from "../shards/bad_clips.ts";
 import { FrameShardWriter, type FramesSet } from "../shards/frame_shards.ts";
 import { type ViewRules, viewShape } from "./view_rules.ts";
-
-/** A clip to decode. */
-export interface ClipToDecode {
-  /** Name in the list, which keys its random draws. */
-  readonly name: string;
-  /** The file. */
-  readonly path: string;
-  /** Class from 0, null if it has none. */
-  readonly label: number | null;
-}
 
 /** Work for {@linkcode decodeShards}. */
 export interface DecodeShardsOptions {
@@ -25,7 +16,7 @@ export interface DecodeShardsOptions {
   /** Numbers of the shards to make. */
   readonly shards: readonly number[];
   /** All clips of the set. */
-  readonly clips: readonly ClipToDecode[];
+  readonly clips: readonly ListedClip[];
   readonly rules: ViewRules;
   readonly seed: number;
   readonly decoder: ClipDecoder;

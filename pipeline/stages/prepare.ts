@@ -7,13 +7,14 @@
  * has changed. Good clips are known by their names: videos replaced by others of the same names are not noticed.
  */
 import { type BadClipReason, type ClipDecoder, drawsNeeded } from "../../decoders/decoder.ts";
+import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { badClipLimit, type Settings } from "../settings.ts";
 import type { BadClip } from "../shards/bad_clips.ts";
 import { createFramesSet, type FramesSet } from "../shards/frame_shards.ts";
 import { writeManifest } from "../shards/manifest.ts";
 import { resumeSet } from "../shards/resume.ts";
 import { listBadClips } from "../shards/view_records.ts";
-import { type ClipToDecode, decodeShards, fileBytes } from "./_decode_shards.ts";
+import { decodeShards, fileBytes } from "./_decode_shards.ts";
 import { TooManyBadClipsError } from "./too_many_bad_clips.ts";
 import { type ViewRules, viewRules, viewShape } from "./view_rules.ts";
 
@@ -23,7 +24,7 @@ const PASSING: readonly string[] = ["timed-out", "crashed-decoder"] satisfies Ba
 /** Options of {@linkcode prepareFrames}. */
 export interface PrepareOptions {
   readonly list: {
-    readonly clips: readonly ClipToDecode[];
+    readonly clips: readonly ListedClip[];
     /** Hash of names and labels. */
     readonly sha256: string;
     /** Kind of list; the data set's name in the shards. */
