@@ -4,8 +4,9 @@
  * a file is there is not asked: a missing clip is a bad clip, found when it is decoded.
  */
 import { createHash } from "node:crypto";
-import { isAbsolute, relative, resolve, sep as SEPARATOR } from "node:path";
+import { resolve } from "node:path";
 import { type ListEntry, type ListSource, type ParsedList, readListText } from "./_list_source.ts";
+import { VideoRoot } from "./_video_root.ts";
 import { parseFolder } from "./folder.ts";
 import { parseKinetics } from "./kinetics.ts";
 import { ListError } from "./list_error.ts";
@@ -84,7 +85,7 @@ export async function readClipList(options: ClipListOptions): Promise<ClipList> 
   if (entries.length === 0) {
     throw new ListError(list, null, `holds no clips (format "${format}"); name another list or --format`);
   }
-  const clips = placeClips(source, resolve(root), entries);
+  const clips = placeClips(list, new VideoRoot(resolve(root), source.root), entries);
   const hash = createHash("sha256").update(JSON.stringify({ classes }));
   for (const { name, label } of clips) hash.update(`\n${JSON.stringify([name, label])}`);
   return { clips, classes: classes === null ? null : [...classes], format, sha256: hash.digest("hex") };
@@ -107,51 +108,21 @@ async function statOf(path: string, list: string, missing: string): Promise<Deno
   }
 }
 
-/**
- * @param source The list; its root is the real one.
- * @param givenRoot The root as it was named, absolute.
- * @param entries Its entries.
- * @throws {ListError} A path leads out of the root, or comes twice.
- */
-function placeClips(source: ListSource, givenRoot: string, entries: readonly ListEntry[]): ListedClip[] {
+/** @throws {ListError} A path leads out of the root, or comes twice. */
+function placeClips(list: string, root: VideoRoot, entries: readonly ListEntry[]): ListedClip[] {
   const lines = new Map<string, number | null>();
   return entries.map(({ name, file, label, line }) => {
-    const path = insidePath(source, givenRoot, file, line);
+    const { path, problem } = root.place(file);
+    if (problem !== null) {
+      const mend = "move the file into it or name another --videos";
+      throw new ListError(list, line, `${JSON.stringify(file)} ${problem} the folder of videos ${root.given}; ${mend}`);
+    }
     const before = lines.get(path);
     if (before !== undefined) {
       const where = before === null ? "" : ` on line ${before}`;
-      throw new ListError(source.path, line, `the clip ${name} was listed before${where}; remove one of the two`);
+      throw new ListError(list, line, `the clip ${name} was listed before${where}; remove one of the two`);
     }
     lines.set(path, line);
     return { name, path, label };
   });
-}
-
-function insidePath(source: ListSource, givenRoot: string, file: string, line: number | null): string {
-  const refuse = (what: string) =>
-    new ListError(
-      source.path,
-      line,
-      `${
-        JSON.stringify(file)
-      } ${what} the folder of videos ${givenRoot}; move the file into it or name another --videos`,
-    );
-  if (file === "" || file.includes("\0")) throw refuse("names no file in");
-  // Lists may hold absolute paths, spelled with the root as it was named or as it really is.
-  const below = isAbsolute(file) ? [givenRoot, source.root].map((root) => relative(root, file)) : [file];
-  const inside = below.map((path) => resolve(source.root, path)).find((path) => isInside(source.root, path));
-  if (inside === undefined) throw refuse("leads out of");
-  let real: string;
-  try {
-    real = Deno.realPathSync(inside);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return inside; // missing, a circular link, not readable: a bad clip, which decoding reports
-  }
-  if (!isInside(source.root, real)) throw refuse("is a link that leads out of");
-  return inside;
-}
-
-function isInside(root: string, path: string): boolean {
-  return path.startsWith(root.endsWith(SEPARATOR) ? root : root + SEPARATOR);
 }

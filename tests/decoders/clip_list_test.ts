@@ -153,7 +153,10 @@ Deno.test("no path leaves the folder of videos: not by dots, not absolute, not t
 
 Deno.test("a file that is not there is no error of the list but a missing clip", async () => {
   await inFolder(async (folder) => {
-    const { clips } = await read(folder, "none.mp4 0\n");
+    await write(folder, { "file.mp4": "" });
+    await Deno.symlink("loop.mp4", `${folder}/loop.mp4`);
+    const { clips } = await read(folder, "none.mp4 0\nfile.mp4/below.mp4 0\nloop.mp4 0\nno/folder.mp4 0\n");
+    assertEquals(clips.length, 4);
     using decoder = new LibavDecoder();
     const request = {
       path: clips[0]!.path,
