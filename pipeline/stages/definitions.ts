@@ -181,7 +181,8 @@ const report = define({
   applies: () => true,
   inputs: ({ run, resolved }) => ({
     stages: run.stages.records.filter(({ name }) => name !== "report").map(({ name, hash }) => [name, hash]),
-    origins: resolved.origins,
+    // How a run talks to its user is no part of its report.
+    origins: Object.entries(resolved.origins).filter(([path]) => path !== "run.json" && path !== "run.quiet"),
   }),
   work: async (state) => (await import("./report_run.ts")).reportRun(state),
   files: ({ path }) => [path],

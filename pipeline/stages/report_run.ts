@@ -24,7 +24,7 @@ export async function reportRun(state: ChainState): Promise<ReportResult> {
   const { run, results } = state;
   const path = run.file("report.html");
   const { evaluate, prepare } = results;
-  using _bar = state.progress.begin("report", 0, "pages");
+  using bar = state.progress.begin("report", 1, "pages");
   await writeReport(path, {
     title: `Tubelet: ${state.resolved.preset ?? "run"} in ${run.path}`,
     written: new Date(),
@@ -39,6 +39,7 @@ export async function reportRun(state: ChainState): Promise<ReportResult> {
       `--${flag} was changed from ${JSON.stringify(before)} to ${JSON.stringify(after)} in the middle of this run`
     ),
   });
+  bar.update(1);
   return { path };
 }
 
