@@ -45,8 +45,11 @@ export async function unpackMember(
     },
   });
   const packed: Readable = createReadStream(zip, { start, end: start + bytes - 1 });
-  const stages = [packed, ...(deflated ? [createInflateRaw()] : []), watch, createWriteStream(into, { flags: "wx" })];
-  await pipeline(stages, signal ? { signal } : {});
+  const file = createWriteStream(into, { flags: "wx" });
+  const options = signal ? { signal } : {};
+  await (deflated
+    ? pipeline(packed, createInflateRaw(), watch, file, options)
+    : pipeline(packed, watch, file, options));
   return hash.digest("hex");
 }
 
@@ -69,7 +72,7 @@ async function findMember(zip: string, member: string): Promise<{ start: number;
 async function findEntry(file: FileHandle, zip: string, member: string): Promise<Buffer> {
   const { size } = await file.stat();
   const tail = await readAt(file, Math.max(0, size - END_BYTES - LONGEST_COMMENT), END_BYTES + LONGEST_COMMENT);
-  const end = tail.lastIndexOf("PK\x05\x06", undefined, "latin1");
+  const end = tail.lastIndexOf(Buffer.from("PK\x05\x06", "latin1"));
   if (end < 0 || tail.length < end + END_BYTES) throw new SyntaxError(`${zip} is no whole zip file`);
   const directory = await readAt(file, tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12));
   for (let at = 0; at + 46 <= directory.length;) {
