@@ -5,7 +5,7 @@ import { sha256Hex } from "../shards/config_hash.ts";
 import type { BadClip } from "../shards/bad_clips.ts";
 import { type FramesSet, openFramesSet } from "../shards/frame_shards.ts";
 import { readLabels } from "../shards/view_records.ts";
-import type { Settings } from "../settings.ts";
+import { badClipLimit, type Settings } from "../settings.ts";
 import type { ClipSources, ClipSplit } from "./clip_sources.ts";
 import { prepareFrames } from "./prepare.ts";
 import type { StageContext } from "./stage_context.ts";
@@ -46,16 +46,23 @@ export async function prepareSplits(context: StageContext, sources: ClipSources)
   const { data } = context.settings;
   const lanes = data.lanes || os.availableParallelism();
   await using decoder = new DecoderLanes({ lanes, decoder: data.decoder, deadlineMs: data.deadline * 1000 });
-  const train = await prepareSplit(context, sources.train, decoder, lanes, context.settings);
-  const val = sources.val
-    ? await prepareSplit(context, sources.val, decoder, lanes, validation(context.settings))
-    : null;
+  // The limit is one for all clips: a small validation part with one bad clip is no reason to stop.
+  const { settings } = context;
+  const allowed = badClipLimit(data.maxBad, sources.train.clips.length + (sources.val?.clips.length ?? 0));
+  const train = await prepareSplit(context, sources.train, decoder, lanes, allowing(settings, allowed));
+  const rest = allowing(validation(settings), allowed - train.badClips);
+  const val = sources.val ? await prepareSplit(context, sources.val, decoder, lanes, rest) : null;
   return { train, val, classes: [...sources.classes] };
 }
 
 /** Validation clips have one view, the middle of the picture. */
 function validation(settings: Settings): Settings {
   return { ...settings, data: { ...settings.data, views: 1 }, clip: { ...settings.clip, crop: "centre" } };
+}
+
+/** The settings with a limit on the number of bad clips. */
+function allowing(settings: Settings, badClips: number): Settings {
+  return { ...settings, data: { ...settings.data, maxBad: String(badClips) } };
 }
 
 async function prepareSplit(

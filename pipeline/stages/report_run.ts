@@ -59,7 +59,7 @@ async function environment(state: ChainState): Promise<{ name: string; value: st
 async function shownClips(state: ChainState): Promise<ReportClip[]> {
   const { settings, results } = state;
   const { train, val } = results.prepare!;
-  using frames = openFramesSet((val ?? train).folder);
+  using frames = openFramesSet((val && val.badClips < val.clips ? val : train).folder);
   const items = frames.goodItems();
   const count = Math.min(SHOWN_CLIPS, items.length);
   if (count === 0) return [];
