@@ -137,19 +137,19 @@ export async function writeSafetensors(
   const ordered = tensors.map((tensor) => ({ dtype: "F32" as StoredType, ...tensor })).sort((a, b) =>
     TYPE_BYTES[b.dtype] - TYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
   );
-  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { [METADATA]: metadata } : {};
+  const header = new Map<string, unknown>(Object.keys(metadata).length > 0 ? [[METADATA, metadata]] : []);
   let end = 0;
   for (const { name, dtype, shape, data } of ordered) {
-    if (Object.hasOwn(header, name)) throw new RangeError(`Cannot write ${path}: the name ${name} comes twice`);
+    if (header.has(name)) throw new RangeError(`Cannot write ${path}: the name ${name} comes twice`);
     const bytes = sizeOf(shape) * TYPE_BYTES[dtype];
     if (data.byteLength !== bytes) {
       throw new RangeError(
         `Cannot write ${path}: ${name}, ${dtype}[${shape.join(", ")}], has ${bytes} bytes, found ${data.byteLength}`,
       );
     }
-    header[name] = { dtype, shape, data_offsets: [end, end += bytes] };
+    header.set(name, { dtype, shape, data_offsets: [end, end += bytes] });
   }
-  const text = new TextEncoder().encode(JSON.stringify(header));
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   const start = new Uint8Array(8 + Math.ceil(text.length / 8) * 8).fill(0x20);
   new DataView(start.buffer).setBigUint64(0, BigInt(start.length - 8), true);
   start.set(text, 8);

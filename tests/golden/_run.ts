@@ -70,8 +70,16 @@ export interface Trained {
   parameters: Map<string, Float32Array>[];
 }
 
-/** Compiled steps; compiling is the slow part of a small case. */
-const compiled = new WeakMap<TrainStep, Promise<Executable>>();
+/** Compiled steps by engine; compiling is the slow part of a small case. */
+const compiled = new Map<Engine, WeakMap<TrainStep, Promise<Executable>>>();
+
+function compileOnce(engine: Engine, step: TrainStep): Promise<Executable> {
+  const steps = compiled.get(engine) ?? new WeakMap<TrainStep, Promise<Executable>>();
+  compiled.set(engine, steps);
+  const compiling = steps.get(step) ?? engine.compile(step.program);
+  steps.set(step, compiling);
+  return compiling;
+}
 
 /** Runs a step `rates.length` times on the same batch. A step is compiled once, however often it is trained. */
 export async function train(
@@ -82,9 +90,7 @@ export async function train(
   rates: readonly number[],
   [beta1, beta2]: readonly [number, number],
 ): Promise<Trained> {
-  const compiling = compiled.get(step) ?? engine.compile(step.program);
-  compiled.set(step, compiling);
-  const executable = await compiling;
+  const executable = await compileOnce(engine, step);
   using stack = new DisposableStack();
   const tensors = new Map(step.program.inputs.map(({ name, tensor }) => [name, tensor]));
   const fixed = new Map(

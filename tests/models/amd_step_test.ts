@@ -107,8 +107,11 @@ async function cachedFeatures(engine: Engine): Promise<Map<string, ArrayLike<num
   );
 }
 
+const traced = new Map<AmdStepOptions, TrainStep>();
+
 async function run(engine: Engine, options: AmdStepOptions, steps: number) {
-  const step = amdStep(options);
+  const step = traced.get(options) ?? amdStep(options);
+  traced.set(options, step);
   const { parameters, frozen } = firstValues(step);
   const features = options.teacher ? [] : await cachedFeatures(engine);
   const rates = Array.from({ length: steps }, () => 1e-3);
