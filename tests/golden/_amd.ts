@@ -72,14 +72,10 @@ export function traceAmd({ config }: AmdCase, generatorTokens: "trained" | "froz
   };
   const teacherTokens = list("teacher_tokens", visible + diff);
   const cubes = input("cubes", [batch, tokens, cubeValues(cube)], "u8");
-  const features = teacherFeatures(
-    frozen.scope("teacher"),
-    frozen,
-    { shape: config.teacher, layers: config.teacher_layers },
-    "f32",
-    cubes,
-    teacherTokens,
-  );
+  const layers = Array.from({ length: config.teacher_layers.at(-1)! }, (_, i) => i + 1);
+  const teacher = { shape: config.teacher, layers };
+  const teacherBlocks = teacherFeatures(frozen.scope("teacher"), frozen, teacher, "f32", cubes, teacherTokens);
+  const features = config.teacher_layers.map((layer) => teacherBlocks[layer - 1]!);
   const shape: AmdShape = {
     shape: { grid, cube, encoder: config.student, decoder: config.decoder },
     teacherWidth: config.teacher.width,
@@ -90,13 +86,24 @@ export function traceAmd({ config }: AmdCase, generatorTokens: "trained" | "froz
     weights: config.loss_factors,
   };
   const forward = amdForward(parameters, frozen, shape, "f32", { cubes, ...lists, features });
-  return { parameters, frozen, forward, features, lists, data: [cubes, ...Object.values(lists), teacherTokens] };
+  return {
+    parameters,
+    frozen,
+    forward,
+    features,
+    teacherBlocks,
+    lists,
+    data: [cubes, ...Object.values(lists), teacherTokens],
+  };
 }
 
 type Traced = ReturnType<typeof traceAmd>;
 
 /** The named intermediates of GOLDEN.md; a teacher's rows as stored: first those the student sees. */
-export function amdIntermediates({ config }: AmdCase, { parameters, forward, features, lists, data }: Traced) {
+export function amdIntermediates(
+  { config }: AmdCase,
+  { parameters, forward, features, teacherBlocks, lists, data }: Traced,
+): Record<string, Tensor> {
   const named: Record<string, Tensor> = {
     "student.latent": forward.latent,
     pixel_prediction: forward.prediction,
@@ -105,12 +112,11 @@ export function amdIntermediates({ config }: AmdCase, { parameters, forward, fea
   const zeros = constant(0, [config.batch, config.tokens.total, config.student.width]);
   named["student.patch_embed"] = patchEmbed(parameters.scope("encoder.patch_embed"), data[0]!, zeros, "f32");
   forward.hidden.forEach((x, block) => block > 0 && (named[`student.block${block}`] = x));
+  const parts = (feature: Tensor) =>
+    [gatherRows(feature, lists.studentRows), gatherRows(feature, lists.teacherOnlyRows)] as const;
+  teacherBlocks.forEach((feature, i) => named[`teacher.block${i + 1}`] = concatenate(parts(feature), 1));
   features.forEach((feature, i) => {
-    const direct = gatherRows(feature, lists.studentRows);
-    const generation = gatherRows(feature, lists.teacherOnlyRows);
-    named[`teacher_target_direct.${i}`] = direct;
-    named[`teacher_target_gen.${i}`] = generation;
-    named[`teacher.block${config.teacher_layers[i]}`] = concatenate([direct, generation], 1);
+    [named[`teacher_target_direct.${i}`], named[`teacher_target_gen.${i}`]] = parts(feature);
     named[`projected.${i}`] = forward.projected[i]!;
     named[`generated.${i}`] = forward.generated[i]!;
   });
