@@ -27,7 +27,9 @@ export interface PictureQuery {
 /** How to run ffmpeg. */
 export interface FfmpegProgram {
   command: string;
-  /** Options that let every selected picture through, once: another spelling in each generation of ffmpeg. */
+  /** Input options that make wrong data an error. */
+  strict: readonly string[];
+  /** Output options that let every selected picture through, once. */
   passthrough: readonly string[];
 }
 
@@ -84,7 +86,7 @@ export async function takePictures(
   });
   const run = ffmpeg({ logger: undefined })
     .input(`file:${path}`)
-    .inputOptions(["-hide_banner", "-nostats", "-nostdin", "-v", "info", "-xerror", "-copyts"])
+    .inputOptions(["-hide_banner", "-nostats", "-nostdin", "-v", "info", ...program.strict, "-copyts"])
     .inputOptions(["-threads", "1", "-filter_threads", "1", "-max_pixels", String(MAX_PIXELS)])
     .inputOptions([...INPUT_OPTIONS])
     .output(output)

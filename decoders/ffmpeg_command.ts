@@ -5,7 +5,8 @@
  * compared with the list, and where they differ the whole file is decoded and counted.
  *
  * Differences: of several video streams it takes the one with the largest pictures; damage has no byte offset; a clip
- * whose pictures change size is refused. fluent-ffmpeg is no longer maintained, hence nothing of it is trusted (see
+ * whose pictures change size is refused; FFmpeg of 2018 (4.1) lets some pictures pass that it patched up itself, FFmpeg
+ * 5.1 does not (what lies between was not tried). fluent-ffmpeg is no longer maintained, hence nothing of it is trusted (see
  * `_ffmpeg_pictures.ts`), and only this decoder depends on it.
  */
 import { type CropPlan, planCrop, sourceBox } from "./crops.ts";
@@ -171,10 +172,15 @@ function microseconds({ pts, timeBase }: Taken, video: ProbedVideo, frame: numbe
   return video.rate > 0 ? BigInt(Math.round(frame * 1e6 / video.rate)) : 0n;
 }
 
-/** Version 5.1 (libavutil 57.28) brought `-fps_mode`, which later ones ask for. */
+/**
+ * Options that changed with version 5.1 (libavutil 57.28): it brought `-fps_mode`, which later ones ask for, and older
+ * ones hand on pictures with wrong data unless their decoders are told to stop at it.
+ */
 async function findProgram(command: string): Promise<FfmpegProgram> {
   const { stdout } = await runCommand(command, ["-version"]);
   const [, major, minor] = /^libavutil\s+(\d+)\.\s*(\d+)/m.exec(stdout) ?? [];
   const old = major !== undefined && (Number(major) < 57 || Number(major) === 57 && Number(minor) < 28);
-  return { command, passthrough: old ? ["-vsync", "passthrough"] : ["-fps_mode", "passthrough"] };
+  return old
+    ? { command, strict: ["-xerror", "-err_detect", "explode"], passthrough: ["-vsync", "passthrough"] }
+    : { command, strict: ["-xerror"], passthrough: ["-fps_mode", "passthrough"] };
 }
