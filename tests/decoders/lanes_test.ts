@@ -17,13 +17,23 @@ function request(path: string, more: Partial<DecodeRequest> = {}): DecodeRequest
   return { path, ...settings, ...more };
 }
 
-/** Ids of the lanes that this process has started and that are alive (Linux). */
-async function lanePids(): Promise<number[]> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-eo", "pid=,ppid=,args="] }).output();
-  return new TextDecoder().decode(stdout).split("\n")
-    .map((line) => /^\s*(\d+)\s+(\d+)\s.*_lane\.ts/.exec(line))
-    .filter((match) => match !== null && Number(match[2]) === Deno.pid)
-    .map((match) => Number(match![1]));
+/** Lanes that a process has started and that are alive; none can be told where there is no /proc. */
+async function lanesOf(parent = Deno.pid): Promise<number[]> {
+  if (Deno.build.os !== "linux") return [];
+  const pids: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name) || await parentOf(Number(name)) !== parent) continue;
+    const command = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+    if (command.includes("_lane.ts")) pids.push(Number(name));
+  }
+  return pids;
+}
+
+/** Parent of a process, or null where it is gone or only waits to be buried. */
+async function parentOf(pid: number): Promise<number | null> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
+  const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return stat === "" || state === "Z" ? null : Number(parent);
 }
 
 const onLinux = { ignore: Deno.build.os !== "linux" };
@@ -78,7 +88,7 @@ Deno.test("a request that makes no sense is refused before any process starts", 
   await using lanes = new DecoderLanes({ lanes: 1 });
   await assertRejects(() => lanes.decode(request("a.mp4", { patch: 15 })), RangeError, "patch size 15");
   await assertRejects(() => lanes.decode(request("a.mp4"), new Uint8Array(3)), RangeError, "has 3 bytes");
-  assertEquals(await lanePids(), []);
+  assertEquals(await lanesOf(), []);
   assertThrows(() => new DecoderLanes({ lanes: 0 }), RangeError, "at least 1, got 0");
   assertThrows(() => new DecoderLanes({ deadlineMs: 0 }), RangeError, "got 0 ms");
 });
@@ -103,7 +113,7 @@ Deno.test({
       const paths = Array.from({ length: 4 }, (_, i) => makeClip(`${folder}/${i}.mp4`, 16));
       await using lanes = new DecoderLanes({ lanes: 1 });
       await lanes.decode(request(paths[0]!));
-      const [pid] = await lanePids();
+      const [pid] = await lanesOf();
       Deno.kill(pid!, "SIGSTOP"); // so that it dies before it answers
       const outcomes = Promise.allSettled(paths.map((path) => lanes.decode(request(path))));
       Deno.kill(pid!, "SIGKILL");
@@ -113,7 +123,7 @@ Deno.test({
       assertEquals([error.reason, error.path], ["crashed-decoder", paths[0]]);
       assert(error.message.includes("SIGKILL"), error.message);
       assertEquals(others.map(({ status }) => status), ["fulfilled", "fulfilled", "fulfilled"]);
-      assert(!(await lanePids()).includes(pid!));
+      assert(!(await lanesOf()).includes(pid!));
     });
   },
 });
@@ -130,7 +140,7 @@ Deno.test({
       const settle = (lanes: DecoderLanes) =>
         Promise.allSettled(Array.from({ length: 9 }, (): Promise<DecodedView> => lanes.decode(request(path))));
       await Promise.all([closed.decode(request(path)), closed.decode(request(path))]);
-      const pids = await lanePids();
+      const pids = await lanesOf();
       assertEquals(pids.length, 2);
       for (const pid of pids) Deno.kill(pid, "SIGSTOP"); // so that nothing is answered before the end
       const outcomes = [settle(aborted), settle(closed)];
@@ -144,7 +154,7 @@ Deno.test({
       await assertRejects(() => aborted.decode(request(path)), Error, "told to stop");
       await assertRejects(() => closed.decode(request(path)), Error, "were closed");
       await aborted[Symbol.asyncDispose]();
-      assertEquals(await lanePids(), []);
+      assertEquals(await lanesOf(), []);
     });
   },
 });
@@ -171,7 +181,7 @@ Deno.test({
       await using _parent = { [Symbol.asyncDispose]: async () => void await parent.status };
       const output = parent.stdout.getReader();
       assertEquals(new TextDecoder().decode((await output.read()).value), "decoded\n");
-      const children = await childrenOf(parent.pid);
+      const children = await lanesOf(parent.pid);
       assertEquals(children.length, 2);
       for (const pid of children) {
         const environment = (await Deno.readTextFile(`/proc/${pid}/environ`)).split("\0");
@@ -179,18 +189,9 @@ Deno.test({
       }
       parent.kill("SIGKILL");
       await output.cancel();
-      for (const pid of children) while (await isAlive(pid)) await new Promise((done) => setTimeout(done, 20));
+      for (const pid of children) {
+        while (await parentOf(pid) !== null) await new Promise((done) => setTimeout(done, 20));
+      }
     });
   },
 });
-
-async function childrenOf(parent: number): Promise<number[]> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-o", "pid=", "--ppid", String(parent)] }).output();
-  return new TextDecoder().decode(stdout).trim().split(/\s+/).map(Number);
-}
-
-async function isAlive(pid: number): Promise<boolean> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] }).output();
-  const state = new TextDecoder().decode(stdout).trim();
-  return state !== "" && !state.startsWith("Z");
-}
