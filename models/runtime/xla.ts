@@ -1,9 +1,10 @@
 /**
  * The XLA engine: programs compiled by XLA through a PJRT plugin, on a CPU, a GPU or a TPU; one device.
  *
- * A run only queues work and returns; reading a result waits for it and reports what went wrong. A fault inside the
- * plugin ends the process by a signal, so long jobs belong in a child process. Speed on CPU also needs the allocator set
- * up before the process starts. Not here: several devices, programs kept on disk.
+ * A run queues work and returns; reading a result waits for it and reports what went wrong. On CPU a run that consumes
+ * inputs returns when it is done: start it, prepare the next batch, then wait. A fault inside the plugin ends the process
+ * by a signal, so long jobs belong in a child process. Speed on CPU also needs the allocator set up before the process
+ * starts. Not here: several devices, programs kept on disk.
  */
 import { type DType, input, matmul, type Program, program as collect, type Shape, sizeOf } from "../tensor/mod.ts";
 import {
