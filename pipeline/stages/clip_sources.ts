@@ -54,7 +54,9 @@ export async function readClipSources(context: StageContext, demo: DemoResult | 
   const list = demo?.train ?? data.data!;
   const valList = demo?.val ?? data.val;
   const train = await readClipList({ list, root, format });
-  const val = valList === null ? undefined : await readClipList({ list: valList, root, format });
+  const val = valList === null
+    ? undefined
+    : await readClipList({ list: valList, root, format, classes: train.classes });
   const clips = data.limit > 0 && !demo ? train.clips.slice(0, data.limit) : train.clips;
   const [kept, held] = val ? [clips, val.clips] : holdBack(clips, data.valShare, context.settings.run.seed);
   return {

@@ -1,0 +1,79 @@
+/** The main task as a user runs it: a process of its own, killed without warning, and started again. */
+import { assert, assertEquals } from "@std/assert";
+import { join } from "node:path";
+import { readMetrics } from "../../pipeline/metrics.ts";
+import { tinyArgs } from "../pipeline/_tiny_run.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+function command(folder: string, args: readonly string[], env: Record<string, string> = {}): Deno.Command {
+  const task = ["run", "-A", "--no-check", join(ROOT, "tasks/pretrain_video.ts"), ...tinyArgs(folder), ...args];
+  return new Deno.Command(Deno.execPath(), { args: task, cwd: ROOT, env, stdout: "piped", stderr: "piped" });
+}
+
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "tubelet_task_" });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** What must not depend on kills: every loss of the pre-training and the bits of the student. */
+async function outcome(folder: string) {
+  const run = join(folder, "run");
+  const losses = readMetrics(join(run, "metrics.jsonl")).filter(({ stage }) => stage === "pretrain")
+    .map(({ step, epoch, loss, pixel, direct, generation, gradNorm, lr }) => {
+      return { step, epoch, loss, pixel, direct, generation, gradNorm, lr };
+    });
+  const checkpoints = [...Deno.readDirSync(join(run, "checkpoints"))].map(({ name }) => name);
+  const last = checkpoints.filter((name) => name.startsWith("step-")).sort().at(-1)!;
+  return { losses, student: await Deno.readFile(join(run, "checkpoints", last, "model.safetensors")) };
+}
+
+const LONG = ["--pretrain-epochs=20", "--until=pretrain", "--json"];
+
+Deno.test("killed with SIGKILL again and again, the run ends with the bits of one that was not", async () => {
+  let expected: Awaited<ReturnType<typeof outcome>> | undefined;
+  await inFolder(async (folder) => {
+    const { code, stdout } = await command(folder, LONG).output();
+    assertEquals(code, 0);
+    const summary = JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!);
+    assertEquals(summary.clips, 24);
+    assertEquals(summary.stages.map(({ name }: { name: string }) => name).at(-1), "pretrain");
+    expected = await outcome(folder);
+    assertEquals(expected.losses.length, 40);
+  });
+  await inFolder(async (folder) => {
+    const metrics = join(folder, "run", "metrics.jsonl");
+    let kills = 0;
+    // Each attempt is killed a few steps after it began to train, wherever it is then.
+    for (const stepsBefore of [5, 17, 29]) {
+      const child = command(folder, LONG).spawn();
+      const ended = child.output();
+      const watch = setInterval(() => {
+        const steps = readMetrics(metrics).filter(({ stage }) => stage === "pretrain").length;
+        if (steps < stepsBefore) return;
+        clearInterval(watch);
+        child.kill("SIGKILL");
+      }, 5);
+      const { signal } = await ended;
+      clearInterval(watch);
+      if (signal === "SIGKILL") kills++;
+    }
+    assert(kills >= 1, "no attempt was killed: the run is too short for this test");
+    const { code } = await command(folder, LONG).output();
+    assertEquals(code, 0);
+    assertEquals(await outcome(folder), expected);
+  });
+});
+
+Deno.test("wrong settings end with exit code 2 and say what to mend, before any work", async () => {
+  await inFolder(async (folder) => {
+    const { code, stderr } = await command(folder, ["--student-heads=3"]).output();
+    assertEquals(code, 2);
+    assert(new TextDecoder().decode(stderr).includes("--student-width is 16, which --student-heads 3 does not divide"));
+    assertEquals([...Deno.readDirSync(folder)], []);
+  });
+});
