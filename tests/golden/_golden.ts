@@ -14,15 +14,20 @@ export async function goldenJson<T>(name: string): Promise<T> {
   return JSON.parse(await Deno.readTextFile(goldenPath(name))) as T;
 }
 
-/** Names of the cases `PREFIX*.json` whose content a test can use; their files exist. */
-export async function goldenCases<T>(prefix: string, fits: (json: T) => boolean): Promise<string[]> {
+/** Names of the cases `PREFIX*.json` whose content a test can use and whose files are all there. */
+export async function goldenCases<T extends { files?: Readonly<Record<string, unknown>> }>(
+  prefix: string,
+  fits: (json: T) => boolean,
+): Promise<string[]> {
+  const present = new Set(Array.from(Deno.readDirSync(GOLDEN), ({ name }) => name));
   const names: string[] = [];
-  for await (const { name } of Deno.readDir(GOLDEN)) {
-    if (name.startsWith(prefix) && name.endsWith(".json") && fits(await goldenJson<T>(name))) {
-      names.push(name.slice(0, -".json".length));
-    }
+  for (const name of [...present].sort()) {
+    if (!name.startsWith(prefix) || !name.endsWith(".json")) continue;
+    const json = await goldenJson<T>(name);
+    const isWhole = Object.keys(json.files ?? {}).every((file) => present.has(file));
+    if (isWhole && fits(json)) names.push(name.slice(0, -".json".length));
   }
-  return names.sort();
+  return names;
 }
 
 export interface GoldenTensor {
