@@ -217,7 +217,7 @@ Deno.test("names from a file cannot steer the terminal", () =>
   inTempDir(async (folder) => {
     const path = `${folder}/weights.safetensors`;
     await writeSafetensors(path, [], { "a\x1b[2J": "b\nc" });
-    assertMatch(inspectionLines(await inspect(path)).join("\n"), /\n  a\\u\{1b\}\[2J +b\\u\{a\}c\n/);
+    assertMatch(inspectionLines(await inspect(path)).join("\n"), /\n {2}a\\u\{1b\}\[2J +b\\u\{a\}c\n/);
   }));
 
 Deno.test("the task ends with 0 for whole, 1 for damaged, 2 for unknown, and tells machines in one line", () =>
