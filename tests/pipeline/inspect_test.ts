@@ -185,6 +185,10 @@ Deno.test("a run shows its stages, the newest whole checkpoint of each training 
       { training: "finetune-scratch", step: 5, path: `${path}/checkpoints/finetune-scratch/step-00000005` },
     ]);
     assert(inspectionLines(found).includes("  stage pretrain, step 2, epoch 0, loss 0.5, lr 0.1"));
+    const one = await inspect(`${path}/checkpoints/finetune-scratch`);
+    assertEquals((one.facts["checkpoints"] as { training: string }[]).map(({ training }) => training), [
+      "finetune-scratch",
+    ]);
     run[Symbol.dispose]();
     assertEquals(states(await inspect(path)), ["killed"]);
     patch(`${path}/checkpoints/step-00000002/model.safetensors`, 0, flip);
