@@ -43,11 +43,11 @@ export async function inspectRun(path: string): Promise<Inspection> {
 /** Finds the newest whole checkpoint of every training in a folder of checkpoints. */
 export async function inspectCheckpoints(path: string): Promise<Inspection> {
   const problems: string[] = [], checkpoints: Facts[] = [];
-  for (const folder of [resolve(path), ...trainings(path)]) {
+  for (const folder of [path, ...trainings(path)]) {
     const damaged = (message: string) => problems.push(`${message}. Remove it if no run is at work`);
     const newest = await new CheckpointFolder(folder, 1, damaged).latest();
     // The student's lie on top.
-    const training = basename(folder) === "checkpoints" ? "pretrain" : basename(folder);
+    const name = basename(resolve(folder)), training = name === "checkpoints" ? "pretrain" : name;
     if (newest) checkpoints.push({ training, step: newest.step, path: newest.path });
   }
   return { path, kind: "checkpoints", facts: { checkpoints }, problems };
