@@ -115,7 +115,8 @@ export class CheckpointFolder {
    */
   setAside(): string {
     const kept = this.steps().map(nameOf);
-    const number = names(dirname(this.path)).filter((name) => name.startsWith(`${basename(this.path)}.old-`)).length + 1;
+    const number = names(dirname(this.path)).filter((name) => name.startsWith(`${basename(this.path)}.old-`)).length +
+      1;
     const aside = `${this.path}.old-${number}`;
     fs.mkdirSync(aside);
     for (const name of kept) fs.renameSync(join(this.path, name), join(aside, name));
