@@ -40,7 +40,8 @@ export function machineSummary({ summary, report }: ChainResult): Readonly<Recor
     run,
     report: report ?? null,
     clips: data ? data.trainClips + data.valClips : 0,
-    badClips: data?.badClips ?? 0,
+    badClips: data?.badClips.length ?? 0,
+    badClipList: data?.badClips ?? [],
     losses: { pixel, direct, generation, total },
     accuracy: accuracy && {
       kind: accuracy.kind,

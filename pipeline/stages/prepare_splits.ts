@@ -24,7 +24,7 @@ export type PreparedSplit = {
   /** Clips with a label that were decoded. */
   labelled: number;
   badClips: number;
-  /** The first of the bad clips, by row. */
+  /** Their views, by row. */
   bad: BadClip[];
   shards: number;
   bytes: number;
@@ -37,9 +37,6 @@ export type PrepareResult = {
   val: PreparedSplit | null;
   classes: string[];
 };
-
-/** Bad clips kept in the result; all of them are in the set's `bad_clips.jsonl`. */
-const SHOWN_BAD_CLIPS = 200;
 
 /** Prepares both parts. */
 export async function prepareSplits(context: StageContext, sources: ClipSources): Promise<PrepareResult> {
@@ -95,7 +92,7 @@ async function prepareSplit(
     views: settings.data.views,
     labelled: set.goodItems().filter((item) => labels[item]! >= 0).length,
     badClips: prepared.badClips,
-    bad: prepared.bad.slice(0, SHOWN_BAD_CLIPS),
+    bad: prepared.bad,
     shards: prepared.shards,
     bytes: prepared.bytes,
   };

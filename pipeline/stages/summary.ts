@@ -38,7 +38,8 @@ function dataSummary({ prepare, teach }: StageResults): DataSummary | null {
     valClips: prepare.val?.clips ?? 0,
     views: prepare.train.views,
     badClips: parts.flatMap(({ bad }) =>
-      bad.map(({ name, reason, detail, byteOffset }) => ({
+      // Views of one clip share its defect.
+      [...new Map(bad.map((view) => [view.item, view])).values()].map(({ name, reason, detail, byteOffset }) => ({
         name,
         reason: `${reason}: ${detail}`,
         byteOffset: byteOffset ?? undefined,
