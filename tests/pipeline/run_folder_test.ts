@@ -92,12 +92,12 @@ Deno.test("a setting may change until a stage has begun with it, then it is refu
     assertEquals(error.problems.length, 2);
     assertMatch(
       error.problems[0] ?? "",
-      /^--student-width is 48, but this run's pretrain began with 96: .*--allow-change$/,
+      /^--student-width is 48, but this run's pretrain began with 64: .*--allow-change$/,
     );
     assertMatch(error.problems[1] ?? "", /^--student-layers is \[1,4\], but this run's pretrain began with \[2,4\]/);
     // The refusal neither changed the configuration nor kept the lock.
     using run = open(folder, { "student-width": 48, "allow-change": true });
-    assertEquals(run.changes.map(({ path, before, after }) => [path, before, after]), [["student.width", 96, 48]]);
+    assertEquals(run.changes.map(({ path, before, after }) => [path, before, after]), [["student.width", 64, 48]]);
   }));
 
 Deno.test("a configuration that cannot be read stops the run and says which file", () =>

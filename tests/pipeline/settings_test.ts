@@ -11,6 +11,7 @@ import {
   type SettingsSources,
   STAGES,
 } from "../../pipeline/settings.ts";
+import { demo } from "../../pipeline/presets/demo.ts";
 import { nearestName } from "../../pipeline/nearest_name.ts";
 import { presets } from "../../pipeline/presets/mod.ts";
 
@@ -23,7 +24,7 @@ const own = (flags: Record<string, unknown>): SettingsSources => ({ flags: { dat
 Deno.test("without arguments the demo preset is taken, into a run folder of its name", () => {
   const { settings, origins, preset } = resolveSettings({ flags: {} });
   assertEquals(preset, "demo");
-  assertEquals(settings.student.width, 96);
+  assertEquals(settings.student.width, demo.settings.student?.width);
   assertEquals(origins["student.width"], "preset");
   assertEquals(origins["run.seed"], "default");
   assertEquals(settings.run.run, "runs/demo");
@@ -36,7 +37,7 @@ Deno.test("a flag wins over the file, the file over the preset, the preset over 
     file: { student: { width: 48, depth: 5 }, pretrain: { batch: 16 } },
     flags: { "student-width": "24", seed: 7, quiet: undefined },
   });
-  assertEquals([settings.student.width, settings.student.depth, settings.student.heads], [24, 5, 3]);
+  assertEquals([settings.student.width, settings.student.depth, settings.student.heads], [24, 5, 2]);
   assertEquals(settings.pretrain.batch, 16);
   assertEquals(settings.run.seed, 7);
   assertEquals(
