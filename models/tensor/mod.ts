@@ -3,3 +3,4 @@ export * from "./tensor.ts";
 export * from "./ops.ts";
 export { gradients } from "./gradients.ts";
 export { type Named, type Program, program, type ProgramOptions } from "./program.ts";
+export { matmulFlop, tensorBytes, workingBytes } from "./cost.ts";
