@@ -37,7 +37,10 @@ export interface FeatureRow {
  * @param frames The frame set; rows and shard boundaries are taken from it.
  * @param settings Teacher, levels and mask.
  */
-export function featuresConfigFor(frames: FramesSet, settings: TeacherSettings): FeaturesConfig {
+export function featuresConfigFor(
+  frames: Pick<FramesSet, "config" | "configSha256">,
+  settings: TeacherSettings,
+): FeaturesConfig {
   const { dataset, split, items, views, rowsPerShard, grid } = frames.config;
   return featureFormat.parse({
     ...settings,

@@ -1,12 +1,12 @@
 /** Classifies the validation clips, one view each: top-1 and top-5 accuracy, confusion matrix, one CSV line a clip. */
-import { classifierForward } from "../../models/classifier.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
 import { writeFileAtomically } from "../shards/_publish.ts";
 import { Network } from "../training/network.ts";
 import { checkpointParameters } from "../training/weights.ts";
 import type { Start } from "./finetune.ts";
-import { computeType, cubeSize, type StageContext, tokenGrid } from "./stage_context.ts";
+import { classification } from "./programs.ts";
+import { computeType, type StageContext } from "./stage_context.ts";
 
 /** How well a classifier did. */
 export type Accuracy = {
@@ -47,14 +47,7 @@ export async function evaluate(context: StageContext, data: EvaluateData): Promi
   }
   const engine = await context.engine();
   const { settings } = context;
-  const forward = classifierForward({
-    grid: tokenGrid(settings),
-    cube: cubeSize(settings),
-    encoder: settings.student,
-    classes: classes.length,
-    batch: settings.finetune.evalBatch,
-    compute: computeType(settings, engine),
-  });
+  const forward = classification(settings, classes.length, computeType(settings, engine));
   const weights = (which: Start) => checkpointParameters(data[which], forward.parameters);
   using network = await Network.load(engine, forward, await weights("student"));
   const student = await classify(context, data, rows, network, "student");

@@ -3,20 +3,20 @@
  * random weights, so that what pre-training is worth can be read off. Official recipe in part (section 6 of the method):
  * mean-pooled tokens, label smoothing, drop path, layer-wise decay of the learning rate; no mixing or erasing of clips.
  */
-import { classifierStep, layerDecayScale } from "../../models/classifier.ts";
 import { initialParameters } from "../../models/parameters.ts";
 import type { Engine, Executable } from "../../models/runtime/engine.ts";
 import type { TrainStep } from "../../models/train_step.ts";
-import { permutation, uniforms } from "../random.ts";
+import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
-import type { Settings } from "../settings.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import type { BatchRow } from "../training/mask_draws.ts";
 import { RowBatches } from "../training/row_batches.ts";
 import { train } from "../training/train.ts";
 import { encoderParameters } from "../training/weights.ts";
-import { computeType, cubeSize, type StageContext, tokenGrid } from "./stage_context.ts";
+import { finetuneStep } from "./programs.ts";
+import { labelledItems } from "./labelled_items.ts";
+import { computeType, cubeSize, type StageContext } from "./stage_context.ts";
 import { type TrainedResult, trainedResult } from "./train_teacher.ts";
 
 /** A classifier's start: the pre-trained student, or random weights. */
@@ -43,44 +43,14 @@ export interface FinetuneData {
 
 /** Fine-tunes both classifiers. @throws {RangeError} if no clip has a label */
 export async function finetune(context: StageContext, data: FinetuneData, identity: string): Promise<FinetuneResult> {
-  const items = labelledItems(context, data);
+  const items = labelledItems(context.settings, data.frames, data.labels);
   const engine = await context.engine();
-  const step = classifierStepOf(context.settings, data.classes, engine);
+  const step = finetuneStep(context.settings, data.classes, computeType(context.settings, engine));
   using executable = await engine.compile(step.program);
   const parts = { context, data, items, engine, step, executable, identity };
   const student = await finetuneFrom("student", parts);
   const scratch = await finetuneFrom("scratch", parts);
   return { labelled: items.length, classes: data.classes, student, scratch };
-}
-
-/** The labelled clips used: all, or a seeded choice that does not depend on their order of decoding. */
-function labelledItems({ settings }: StageContext, { frames, labels }: FinetuneData): Uint32Array {
-  const items = frames.goodItems().filter((item) => labels[item]! >= 0);
-  if (items.length === 0) throw new RangeError("No decoded clip has a label: fine-tuning needs some");
-  const wanted = settings.finetune.labelled || items.length;
-  if (wanted >= items.length) return items;
-  return permutation(items.length, settings.run.seed, "labelled clips").slice(0, wanted).map((i) => items[i]!).sort();
-}
-
-function classifierStepOf(settings: Settings, classes: number, engine: Engine): TrainStep {
-  const { finetune, pretrain, student } = settings;
-  return classifierStep({
-    grid: tokenGrid(settings),
-    cube: cubeSize(settings),
-    encoder: student,
-    classes,
-    batch: finetune.batch,
-    dropPath: finetune.dropPath,
-    optimizer: {
-      beta1: pretrain.beta1,
-      beta2: finetune.beta2,
-      eps: pretrain.eps,
-      weightDecay: finetune.weightDecay,
-      clipNorm: null,
-      learningRateScale: layerDecayScale(student.depth, finetune.layerDecay),
-    },
-    compute: computeType(settings, engine),
-  });
 }
 
 /** What both trainings share. */

@@ -10,13 +10,14 @@ import { type BadClipReason, type ClipDecoder, drawsNeeded } from "../../decoder
 import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { badClipLimit, type Settings } from "../settings.ts";
 import type { BadClip } from "../shards/bad_clips.ts";
+import type { FramesConfigInput } from "../shards/frame_format.ts";
 import { createFramesSet, type FramesSet } from "../shards/frame_shards.ts";
 import { writeManifest } from "../shards/manifest.ts";
 import { resumeSet } from "../shards/resume.ts";
 import { listBadClips } from "../shards/view_records.ts";
 import { decodeShards, fileBytes } from "./_decode_shards.ts";
 import { TooManyBadClipsError } from "./too_many_bad_clips.ts";
-import { type ViewRules, viewRules, viewShape } from "./view_rules.ts";
+import { viewRules, viewShape } from "./view_rules.ts";
 
 /** Defects that may lie in the load of the machine rather than in the clip. */
 const PASSING: readonly string[] = ["timed-out", "crashed-decoder"] satisfies BadClipReason[];
@@ -81,7 +82,7 @@ export async function prepareFrames(options: PrepareOptions): Promise<PreparedFr
     throw new RangeError(`Views decoded at a time are 1 or more: found ${parallel}`);
   }
   const began = now(), rules = viewRules(clip), limit = badClipLimit(data.maxBad, clips.length);
-  using set = openSet(options, rules);
+  using set = openSet(options);
   const missing = await resume(options, set, limit);
   const bad = listBadClips(set, without(set.shards, missing)), badItems = new Set(bad.map(({ item }) => item));
   let done = set.rows - missing.reduce((rows, shard) => rows + set.span(shard).rows, 0);
@@ -112,10 +113,19 @@ export async function prepareFrames(options: PrepareOptions): Promise<PreparedFr
   };
 }
 
-/** The set of these settings: whatever changes the bytes of a view changes its folder. */
-function openSet({ list, split, settings, cache }: PrepareOptions, rules: ViewRules): FramesSet {
-  const { grid, cube } = viewShape(rules), { data, clip, run } = settings;
-  return createFramesSet(cache, {
+/** The set of these settings. */
+function openSet({ list, split, settings, cache }: PrepareOptions): FramesSet {
+  return createFramesSet(cache, framesConfig(list, split, settings));
+}
+
+/** What decides the bytes of the views of a list: whatever changes them changes the folder of their set. */
+export function framesConfig(
+  list: PrepareOptions["list"],
+  split: string,
+  { data, clip, run }: PrepareOptions["settings"],
+): FramesConfigInput {
+  const rules = viewRules(clip), { grid, cube } = viewShape(rules);
+  return {
     dataset: list.format,
     split,
     items: list.clips.length,
@@ -131,7 +141,7 @@ function openSet({ list, split, settings, cache }: PrepareOptions, rules: ViewRu
       size: rules.size,
       seed: drawsNeeded(rules) > 0 ? run.seed : null,
     },
-  });
+  };
 }
 
 /** Brings the folder into order. @returns Shards to make: those that are missing, damaged, or hold a mended clip. */

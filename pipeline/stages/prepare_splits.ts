@@ -52,8 +52,8 @@ export async function prepareSplits(context: StageContext, sources: ClipSources)
   return { train, val, classes: [...sources.classes] };
 }
 
-/** Validation clips have one view, the middle of the picture. */
-function validation(settings: Settings): Settings {
+/** The settings of validation clips: one view each, the middle of the picture. */
+export function validation(settings: Settings): Settings {
   return { ...settings, data: { ...settings.data, views: 1 }, clip: { ...settings.clip, crop: "centre" } };
 }
 

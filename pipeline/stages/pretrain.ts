@@ -3,7 +3,6 @@
  * alignment with a frozen teacher, whose features come from the cache. Every epoch draws a fresh student mask inside the
  * teacher's cached one.
  */
-import { amdStep } from "../../models/amd.ts";
 import { initialParameters, type ParameterSpec } from "../../models/parameters.ts";
 import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
@@ -14,7 +13,8 @@ import type { FramesSet } from "../shards/frame_shards.ts";
 import { amdInputs, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
 import { RowBatches } from "../training/row_batches.ts";
 import { train } from "../training/train.ts";
-import { computeType, cubeSize, maskSizes, type StageContext, studentShape } from "./stage_context.ts";
+import { studentStep } from "./programs.ts";
+import { computeType, cubeSize, maskSizes, type StageContext } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
 import { type TrainedResult, trainedResult } from "./train_teacher.ts";
 
@@ -35,7 +35,7 @@ export async function pretrain(
   identity: string,
 ): Promise<TrainedResult> {
   const { settings, run } = context;
-  const { alignment, pretrain } = settings;
+  const { pretrain } = settings;
   if (features) assertFeaturesFit(features, frames);
   const engine = await context.engine();
   const sizes = maskSizes(settings);
@@ -43,25 +43,7 @@ export async function pretrain(
   const seed = settings.run.seed;
   const order = new TrainingOrder({ items: frames.goodItems(), views: frames.config.views, seed });
   const schedule = trainingSchedule(pretrain, order.epochLength);
-  const step = amdStep({
-    shape: studentShape(settings),
-    teacherWidth: settings.teacher.width,
-    studentLayers: alignment.studentLayers,
-    generatorDepth: alignment.generatorDepth,
-    generatorTokens: alignment.generatorTokens,
-    normalizeTargets: alignment.normalizeTargets,
-    weights: {
-      pixel: alignment.pixelWeight,
-      direct: alignment.directWeight,
-      generation: alignment.generationWeight,
-    },
-    batch,
-    visible: sizes.slots * sizes.student,
-    teacherVisible: sizes.slots * sizes.teacher,
-    ...(features ? {} : { teacher: { shape: settings.teacher, layers: alignment.teacherLayers } }),
-    optimizer: pretrain,
-    compute: computeType(settings, engine),
-  });
+  const step = studentStep(settings, computeType(settings, engine));
   const isTeachers = ({ name }: ParameterSpec) => name.startsWith(TEACHER_PREFIX);
   const start = initialParameters(
     [...step.parameters, ...step.frozen.filter((spec) => !isTeachers(spec))],

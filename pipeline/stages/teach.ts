@@ -2,14 +2,21 @@
  * Runs the frozen teacher once over every stored view and keeps the outputs of the aligned blocks in feature shards. The
  * teacher sees its own positions only (25 % in the paper); they are drawn once per view and stored with the features.
  */
-import { teacherForward } from "../../models/teacher.ts";
 import { TEACHER_MASK_RULE, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
-import { createFeaturesSet, FeatureShardWriter, type FeaturesSet, resumeFeatures } from "../shards/feature_shards.ts";
+import {
+  createFeaturesSet,
+  FeatureShardWriter,
+  type FeaturesSet,
+  resumeFeatures,
+  type TeacherSettings,
+} from "../shards/feature_shards.ts";
+import type { Settings } from "../settings.ts";
 import { writeManifest } from "../shards/manifest.ts";
 import { Network } from "../training/network.ts";
 import { contentHash } from "./prepare_splits.ts";
-import { computeType, cubeSize, maskSizes, type StageContext, tokenGrid } from "./stage_context.ts";
+import { teacherFeatures } from "./programs.ts";
+import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
 
 /** What the stage leaves behind. */
@@ -23,6 +30,25 @@ export type TeachResult = {
   bytes: number;
 };
 
+/**
+ * What decides the features of a set of frames.
+ *
+ * @param precision Arithmetic and engine, such as "bf16 on xla".
+ */
+export function cacheSettings(
+  settings: Settings,
+  { name, sha256 }: Pick<Teacher, "name" | "sha256">,
+  precision: string,
+): TeacherSettings {
+  const { alignment, teacher: { width, heads }, run: { seed } } = settings;
+  return {
+    teacher: { name, sha256, precision },
+    levels: alignment.teacherLayers.map((block) => ({ block, width })),
+    teacherPositions: maskSizes(settings).teacher,
+    provenance: { mask: TEACHER_MASK_RULE, seed, heads },
+  };
+}
+
 /** Fills the feature cache; shards that are there are kept. */
 export async function teach(context: StageContext, frames: FramesSet, teacher: Teacher): Promise<TeachResult> {
   const { settings, signal, progress, warn } = context;
@@ -32,21 +58,8 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
   const { slots, teacher: seen } = sizes;
   const masks = (row: number) => teacherPositions(sizes, run.seed, row);
   const compute = computeType(settings, engine);
-  const forward = teacherForward({
-    grid: tokenGrid(settings),
-    cube: cubeSize(settings),
-    encoder,
-    layers: alignment.teacherLayers,
-    batch: settings.teach.batch,
-    visible: slots * seen,
-    compute,
-  });
-  using set = createFeaturesSet(run.cache, frames, {
-    teacher: { name: teacher.name, sha256: teacher.sha256, precision: `${compute} on ${engine.name}` },
-    levels: alignment.teacherLayers.map((block) => ({ block, width: encoder.width })),
-    teacherPositions: seen,
-    provenance: { mask: TEACHER_MASK_RULE, seed: run.seed, heads: encoder.heads },
-  });
+  const forward = teacherFeatures(settings, compute);
+  using set = createFeaturesSet(run.cache, frames, cacheSettings(settings, teacher, `${compute} on ${engine.name}`));
   const { missing, damaged } = await resumeFeatures(set, frames);
   for (const { shard, problem } of damaged) warn(`Feature shard ${shard} is made again: ${problem}`);
   if (missing.length > 0) {

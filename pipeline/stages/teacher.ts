@@ -20,6 +20,11 @@ export interface Teacher {
   readonly parameters: (specs: readonly ParameterSpec[]) => Promise<HostParameters>;
 }
 
+/** What a teacher is called. */
+export function teacherName({ width, depth, weights }: Settings["teacher"]): string {
+  return `ViT ${width}x${depth}, ${weights === null ? "VideoMAE on these clips" : "given weights"}`;
+}
+
 /**
  * Finds the teacher.
  *
@@ -32,7 +37,7 @@ export async function resolveTeacher({ teacher }: Settings, trained: TrainedResu
     throw new SettingsError([`--teacher ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
   });
   return {
-    name: `ViT ${teacher.width}x${teacher.depth}, ${trained ? "VideoMAE on these clips" : "given weights"}`,
+    name: teacherName(teacher),
     sha256,
     parameters: async (specs) => {
       const { readParameters } = await import("../training/weights.ts");

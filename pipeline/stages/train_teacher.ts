@@ -4,7 +4,6 @@
  */
 import { join } from "node:path";
 import { initialParameters } from "../../models/parameters.ts";
-import { videoMaeStep } from "../../models/videomae.ts";
 import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
@@ -13,7 +12,8 @@ import type { FramesSet } from "../shards/frame_shards.ts";
 import { videoMaeInputs } from "../training/mask_draws.ts";
 import { RowBatches } from "../training/row_batches.ts";
 import { train } from "../training/train.ts";
-import { computeType, cubeSize, maskSizes, type StageContext, teacherShape } from "./stage_context.ts";
+import { teacherStep } from "./programs.ts";
+import { computeType, cubeSize, maskSizes, type StageContext } from "./stage_context.ts";
 
 /** What a training stage leaves behind. */
 export type TrainedResult = {
@@ -41,13 +41,7 @@ export async function trainTeacher(context: StageContext, frames: FramesSet, ide
     baseLr: teach.trainBaseLr,
     minLr: teach.trainMinLr,
   }, order.epochLength);
-  const step = videoMaeStep({
-    shape: teacherShape(settings),
-    batch,
-    visible: sizes.slots * sizes.student,
-    optimizer: { ...pretrain, clipNorm: null },
-    compute: computeType(settings, engine),
-  });
+  const step = teacherStep(settings, computeType(settings, engine));
   const result = await train({
     name: "train-teacher",
     engine,

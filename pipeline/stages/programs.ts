@@ -1,0 +1,90 @@
+/**
+ * The programs of a run: what the settings make of the networks. The stages run them, the plan reckons with them, so that
+ * what is planned is what is run.
+ */
+import { amdStep } from "../../models/amd.ts";
+import { classifierForward, type ClassifierOptions, classifierStep, layerDecayScale } from "../../models/classifier.ts";
+import type { Compute } from "../../models/shapes.ts";
+import { teacherForward } from "../../models/teacher.ts";
+import type { ForwardProgram, TrainStep } from "../../models/train_step.ts";
+import { videoMaeStep } from "../../models/videomae.ts";
+import type { Settings } from "../settings.ts";
+import { cubeSize, maskSizes, studentShape, teacherShape, tokenGrid } from "./stage_context.ts";
+
+/** A step of the teacher's own VideoMAE training. */
+export function teacherStep(settings: Settings, compute: Compute): TrainStep {
+  const { slots, student } = maskSizes(settings);
+  return videoMaeStep({
+    shape: teacherShape(settings),
+    batch: settings.teach.trainBatch,
+    visible: slots * student,
+    optimizer: { ...settings.pretrain, clipNorm: null },
+    compute,
+  });
+}
+
+/** The frozen teacher over a batch of views, for the cache. */
+export function teacherFeatures(settings: Settings, compute: Compute): ForwardProgram {
+  const { slots, teacher } = maskSizes(settings);
+  return teacherForward({
+    grid: tokenGrid(settings),
+    cube: cubeSize(settings),
+    encoder: settings.teacher,
+    layers: settings.alignment.teacherLayers,
+    batch: settings.teach.batch,
+    visible: slots * teacher,
+    compute,
+  });
+}
+
+/** A step of AMD pre-training; the teacher is inside it unless its features are cached. */
+export function studentStep(settings: Settings, compute: Compute): TrainStep {
+  const { alignment, pretrain, teacher } = settings;
+  const sizes = maskSizes(settings);
+  return amdStep({
+    shape: studentShape(settings),
+    teacherWidth: teacher.width,
+    studentLayers: alignment.studentLayers,
+    generatorDepth: alignment.generatorDepth,
+    generatorTokens: alignment.generatorTokens,
+    normalizeTargets: alignment.normalizeTargets,
+    weights: {
+      pixel: alignment.pixelWeight,
+      direct: alignment.directWeight,
+      generation: alignment.generationWeight,
+    },
+    batch: pretrain.batch,
+    visible: sizes.slots * sizes.student,
+    teacherVisible: sizes.slots * sizes.teacher,
+    ...(alignment.teacherMode === "cached" ? {} : { teacher: { shape: teacher, layers: alignment.teacherLayers } }),
+    optimizer: pretrain,
+    compute,
+  });
+}
+
+/** A step of fine-tuning. */
+export function finetuneStep(settings: Settings, classes: number, compute: Compute): TrainStep {
+  const { finetune, pretrain, student } = settings;
+  return classifierStep({
+    ...classifier(settings, classes, compute),
+    batch: finetune.batch,
+    dropPath: finetune.dropPath,
+    optimizer: {
+      beta1: pretrain.beta1,
+      beta2: finetune.beta2,
+      eps: pretrain.eps,
+      weightDecay: finetune.weightDecay,
+      clipNorm: null,
+      learningRateScale: layerDecayScale(student.depth, finetune.layerDecay),
+    },
+  });
+}
+
+/** The fine-tuned network over a batch of views. */
+export function classification(settings: Settings, classes: number, compute: Compute): ForwardProgram {
+  return classifierForward({ ...classifier(settings, classes, compute), batch: settings.finetune.evalBatch });
+}
+
+function classifier(settings: Settings, classes: number, compute: Compute): Omit<ClassifierOptions, "batch"> {
+  return { grid: tokenGrid(settings), cube: cubeSize(settings), encoder: settings.student, classes, compute };
+}
