@@ -14,6 +14,7 @@ export const STAGES = [
   "pretrain",
   "finetune",
   "evaluate",
+  "probe",
   "report",
 ] as const;
 

@@ -21,7 +21,7 @@ import {
 
 const PREPARE: readonly Stage[] = ["prepare"];
 const TRAINING: readonly Stage[] = ["train-teacher", "pretrain"];
-const NETWORKS: readonly Stage[] = ["train-teacher", "teach", "pretrain", "finetune", "evaluate"];
+const NETWORKS: readonly Stage[] = ["train-teacher", "teach", "pretrain", "finetune", "evaluate", "probe"];
 const MILLION = 1_000_000;
 
 const data = z.strictObject({
@@ -95,14 +95,15 @@ const masks = z.strictObject({
   }),
 });
 
+const STUDENT: readonly Stage[] = ["pretrain", "finetune", "probe"];
 const student = z.strictObject({
-  width: whole(384, 8, 8192, { about: "Width of the student's encoder", affects: ["pretrain", "finetune"] }),
+  width: whole(384, 8, 8192, { about: "Width of the student's encoder", affects: STUDENT }),
   depth: whole(12, 1, 100, {
     about: "Blocks of the student's encoder",
     unit: "blocks",
-    affects: ["pretrain", "finetune"],
+    affects: STUDENT,
   }),
-  heads: whole(6, 1, 128, { about: "Attention heads of the student's encoder", affects: ["pretrain", "finetune"] }),
+  heads: whole(6, 1, 128, { about: "Attention heads of the student's encoder", affects: STUDENT }),
   decoderWidth: whole(192, 8, 8192, { about: "Width of the student's pixel decoder", affects: ["pretrain"] }),
   decoderDepth: whole(4, 1, 100, {
     about: "Blocks of the student's pixel decoder",
@@ -213,7 +214,7 @@ const finetune = z.strictObject({
   labelled: whole(0, 0, 1e9, {
     about: "Labelled clips used; 0 uses all",
     unit: "clips",
-    affects: ["finetune"],
+    affects: ["finetune", "probe"],
   }),
   epochs: whole(75, 1, 100_000, { about: "Epochs of fine-tuning", unit: "epochs", affects: FINETUNE }),
   warmupEpochs: whole(5, 0, 100_000, { about: "Epochs of rising learning rate", unit: "epochs", affects: FINETUNE }),

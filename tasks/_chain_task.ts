@@ -33,7 +33,7 @@ async function run(context: TaskContext, only: Stage | undefined): Promise<Reado
 
 /** The object of `--json`. */
 export function machineSummary({ summary, report }: ChainResult): Readonly<Record<string, unknown>> {
-  const { run, data, losses, accuracy, stages } = summary;
+  const { run, data, losses, accuracy, probe, stages } = summary;
   const last = losses.find(({ stage }) => stage === "pretrain")?.losses ?? {};
   const { pixel = null, direct = null, generation = null, total = null } = last;
   return {
@@ -50,6 +50,7 @@ export function machineSummary({ summary, report }: ChainResult): Readonly<Recor
       chance: accuracy.chance,
       clips: accuracy.clips,
     },
+    probe,
     stages,
   };
 }

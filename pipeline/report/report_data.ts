@@ -20,6 +20,8 @@ export interface RunSummary {
   losses: readonly FinalLosses[];
   /** Null if nothing was evaluated. */
   accuracy: AccuracySummary | null;
+  /** Null if nothing was probed. */
+  probe: ProbeSummary | null;
 }
 
 /** One stage. */
@@ -76,6 +78,19 @@ export interface AccuracySummary {
   scratch: number | null;
   /** Other networks or measures that are compared. */
   others: readonly { name: string; accuracy: number }[];
+}
+
+/** Shares of the validation clips that probes of frozen features got right, 0 to 1. */
+export interface ProbeSummary {
+  /** Nearest neighbours on the pre-trained student's features. */
+  knn: number;
+  /** A linear classifier on them. */
+  linear: number;
+  /** The same network with random weights. */
+  knnScratch: number;
+  linearScratch: number;
+  /** Share that guessing would get right. */
+  chance: number;
 }
 
 /** A clip that the report shows. */

@@ -5,6 +5,7 @@ import type { ClipSources, DemoResult } from "./clip_sources.ts";
 import type { EvaluateResult } from "./evaluate.ts";
 import type { FinetuneResult } from "./finetune.ts";
 import type { PrepareResult } from "./prepare_splits.ts";
+import type { ProbeResult } from "./probe.ts";
 import type { StageContext } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
 import type { TeachResult } from "./teach.ts";
@@ -19,6 +20,7 @@ export interface StageResults {
   pretrain?: TrainedResult;
   finetune?: FinetuneResult;
   evaluate?: EvaluateResult;
+  probe?: ProbeResult;
   report?: ReportResult;
 }
 

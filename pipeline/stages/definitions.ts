@@ -176,6 +176,33 @@ const evaluate = define({
   files: () => [],
 });
 
+const probe = define({
+  name: "probe",
+  applies: ({ results: { prepare } }) => {
+    return prepare!.train.labelled > 0 && prepare!.classes.length > 1 && (prepare!.val?.labelled ?? 0) > 0;
+  },
+  inputs: ({ results }) => ({
+    train: results.prepare!.train.contentSha256,
+    val: results.prepare!.val!.contentSha256,
+    classes: results.prepare!.classes,
+    student: results.pretrain!.sha256,
+  }),
+  work: async (state) => {
+    const { probe } = await import("./probe.ts");
+    const { itemLabels } = await import("./prepare_splits.ts");
+    const { prepare, pretrain } = state.results;
+    using train = await openFrames(prepare!.train.folder);
+    using val = await openFrames(prepare!.val!.folder);
+    return await probe(state, {
+      train: { frames: train, labels: itemLabels(train) },
+      val: { frames: val, labels: itemLabels(val) },
+      classes: prepare!.classes.length,
+      student: pretrain!.checkpoint,
+    });
+  },
+  files: () => [],
+});
+
 const report = define({
   name: "report",
   applies: () => true,
@@ -197,6 +224,7 @@ export const stageDefinitions: readonly StageDefinition[] = [
   pretrain,
   finetune,
   evaluate,
+  probe,
   report,
 ];
 

@@ -1,10 +1,11 @@
 /** The numbers of a run, gathered from what its stages left: for the terminal, the report and `--json`. */
 import { readMetrics } from "../metrics.ts";
 import { lossesAtEnd, trainedStages } from "../report/curves.ts";
-import type { AccuracySummary, DataSummary, RunSummary, StageTime } from "../report/report_data.ts";
+import type { AccuracySummary, DataSummary, ProbeSummary, RunSummary, StageTime } from "../report/report_data.ts";
 import type { RunFolder } from "../run_folder.ts";
 import type { StageResults } from "./chain_state.ts";
 import type { EvaluateResult } from "./evaluate.ts";
+import type { ProbeResult } from "./probe.ts";
 
 /**
  * Gathers the summary.
@@ -25,7 +26,8 @@ export function gatherSummary(
     stages: [...stages],
     data: dataSummary(results),
     losses: trainedStages(metrics).flatMap((stage) => lossesAtEnd(metrics, stage) ?? []),
-    accuracy: results.evaluate ? accuracySummary(results.evaluate) : null,
+    accuracy: results.evaluate ? accuracySummary(results.evaluate, results.probe) : null,
+    probe: results.probe ? probeSummary(results.probe) : null,
   };
 }
 
@@ -50,13 +52,35 @@ function dataSummary({ prepare, teach }: StageResults): DataSummary | null {
   };
 }
 
-function accuracySummary({ clips, classes, student, scratch }: EvaluateResult): AccuracySummary {
+function accuracySummary(
+  { clips, classes, student, scratch }: EvaluateResult,
+  probe: ProbeResult | undefined,
+): AccuracySummary {
   return {
     kind: "top-1 after fine-tuning",
     clips,
     chance: 1 / classes,
     student: student.top1,
     scratch: scratch.top1,
-    others: [],
+    others: probe ? probeRows(probe) : [],
+  };
+}
+
+function probeRows({ student, scratch }: ProbeResult): AccuracySummary["others"] {
+  return [
+    { name: "student, linear probe on frozen features", accuracy: student.linear },
+    { name: "student, nearest neighbours on frozen features", accuracy: student.knn },
+    { name: "random weights, linear probe on frozen features", accuracy: scratch.linear },
+    { name: "random weights, nearest neighbours on frozen features", accuracy: scratch.knn },
+  ];
+}
+
+function probeSummary({ classes, student, scratch }: ProbeResult): ProbeSummary {
+  return {
+    knn: student.knn,
+    linear: student.linear,
+    knnScratch: scratch.knn,
+    linearScratch: scratch.linear,
+    chance: 1 / classes,
   };
 }

@@ -38,7 +38,7 @@ const worked = ({ summary }: ChainResult) => summary.stages.filter((stage) => !s
 Deno.test("the chain goes from no file at all to a report, and a second run finds everything done", async () => {
   await inTrial(async ({ run }) => {
     const first = await run();
-    const stages = ["demo", "prepare", "train-teacher", "teach", "pretrain", "finetune", "evaluate", "report"];
+    const stages = ["demo", "prepare", "train-teacher", "teach", "pretrain", "finetune", "evaluate", "probe", "report"];
     assertEquals(worked(first), stages);
     const { data, accuracy, losses } = first.summary;
     assertEquals([data?.trainClips, data?.valClips, data?.badClips], [16, 8, []]);

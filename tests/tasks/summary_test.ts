@@ -30,6 +30,7 @@ const SUMMARY: RunSummary = {
     scratch: 0.666,
     others: [],
   },
+  probe: null,
 };
 
 Deno.test("the summary tells clips, bad clips, shards, losses, accuracy, time and report", () => {

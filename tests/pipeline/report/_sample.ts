@@ -122,6 +122,7 @@ export function sampleReport(): ReportData {
         scratch: 0.666,
         others: [{ name: "nearest neighbours, student", accuracy: 0.58 }],
       },
+      probe: { knn: 0.58, linear: 0.6, knnScratch: 0.3, linearScratch: 0.4, chance: 0.125 },
     },
     metrics,
     clips: [0, 1, 2].map((i) => sampleClip(DEMO_LAYOUT, `val/${String(i).padStart(4, "0")}.mp4`, i)),

@@ -1,0 +1,125 @@
+/**
+ * The `probe` stage: what the pre-trained student's features are worth before any fine-tuning, beside those of the same
+ * network with random weights. Frozen features of whole clips, pooled over the tokens, go to nearest neighbours and to
+ * a linear classifier; both learn from the clips that fine-tuning learns from, one view each.
+ */
+import { pooledFeatures } from "../../models/classifier.ts";
+import { initialParameters } from "../../models/parameters.ts";
+import { type ClipFeatures, standardized } from "../probe/features.ts";
+import { fitLinearProbe, linearAccuracy } from "../probe/linear_probe.ts";
+import { neighbourAccuracy } from "../probe/nearest_neighbours.ts";
+import { uniforms } from "../random.ts";
+import type { FramesSet } from "../shards/frame_shards.ts";
+import { Network } from "../training/network.ts";
+import { encoderParameters } from "../training/weights.ts";
+import type { Start } from "./finetune.ts";
+import { labelledItems } from "./labelled_items.ts";
+import { computeType, cubeSize, type StageContext, tokenGrid } from "./stage_context.ts";
+
+/** Clips that probes learn from at most: on the host, more take longer without changing what is seen. */
+const MOST_CLIPS = 20_000;
+/** How long the host may compute before it looks for an interruption, ms. */
+const UNHEARD_MS = 100;
+
+/** Shares of the validation clips that the probes of one network got right, 0 to 1. */
+export type ProbeAccuracy = { knn: number; linear: number };
+
+/** What the stage leaves behind. */
+export type ProbeResult = {
+  /** Clips learnt from. */
+  labelled: number;
+  /** Validation clips with a label that were decoded. */
+  clips: number;
+  classes: number;
+  student: ProbeAccuracy;
+  scratch: ProbeAccuracy;
+};
+
+/** A part of the data set. */
+export interface ProbePart {
+  readonly frames: FramesSet;
+  /** Label of every item, -1 where it has none. */
+  readonly labels: Int32Array;
+}
+
+/** What to probe. */
+export interface ProbeData {
+  readonly train: ProbePart;
+  readonly val: ProbePart;
+  readonly classes: number;
+  /** Folder of the pre-trained student's checkpoint. */
+  readonly student: string;
+}
+
+/** Probes both networks. @throws {RangeError} if a feature is no finite number */
+export async function probe(context: StageContext, data: ProbeData): Promise<ProbeResult> {
+  const { settings } = context;
+  const { train, val, classes } = data;
+  const learnt = labelledItems(settings, train.frames, train.labels, MOST_CLIPS);
+  const asked = val.frames.goodItems().filter((item) => val.labels[item]! >= 0);
+  const engine = await context.engine();
+  const forward = pooledFeatures({
+    grid: tokenGrid(settings),
+    cube: cubeSize(settings),
+    encoder: settings.student,
+    batch: settings.finetune.evalBatch,
+    compute: computeType(settings, engine),
+  });
+  // The random weights are those that fine-tuning from scratch begins with.
+  const random = initialParameters(
+    forward.parameters,
+    (count, name) => uniforms(count, settings.run.seed, "classifier start", name),
+  );
+  using network = await Network.load(engine, forward, await encoderParameters(data.student, forward.parameters));
+  const measure = async (which: Start): Promise<ProbeAccuracy> => {
+    using bar = context.progress.begin(`probe ${which}`, learnt.length + asked.length, "clips");
+    let done = 0;
+    const advance = (clips: number) => bar.update(done += clips);
+    const read = (part: ProbePart, items: Uint32Array) => readFeatures(context, network, part, items, advance);
+    const scaled = standardized(await read(train, learnt), await read(val, asked));
+    const options = { pause: interruptible(context.signal) };
+    return {
+      knn: await neighbourAccuracy(scaled.train, scaled.val, classes, options),
+      linear: linearAccuracy(scaled.val, classes, await fitLinearProbe(scaled.train, classes, options)),
+    };
+  };
+  const student = await measure("student");
+  network.setParameters(random);
+  return { labelled: learnt.length, clips: asked.length, classes, student, scratch: await measure("scratch") };
+}
+
+/** Features of the first view of each item. */
+async function readFeatures(
+  { settings, signal }: StageContext,
+  network: Network,
+  { frames, labels }: ProbePart,
+  items: Uint32Array,
+  advance: (clips: number) => void,
+): Promise<ClipFeatures> {
+  const width = settings.student.width;
+  const values = new Float32Array(items.length * width);
+  const rows = items.map((item) => item * frames.config.views);
+  let done = 0;
+  for await (const found of network.infer({ frames, rows, batch: settings.finetune.evalBatch, signal })) {
+    const features = found.outputs.get("features") as Float32Array;
+    values.set(features.subarray(0, found.rows.length * width), done * width);
+    done += found.rows.length;
+    advance(found.rows.length);
+  }
+  if (!values.every(Number.isFinite)) {
+    throw new RangeError("The network's features are not finite: take --precision f32, or pre-train at a lower rate");
+  }
+  return { values, width, labels: Int32Array.from(items, (item) => labels[item]!) };
+}
+
+/** Lets signals through now and then, and throws the reason of an interruption. */
+function interruptible(signal: AbortSignal): () => Promise<void> | void {
+  let heard = performance.now();
+  return () => {
+    if (performance.now() - heard < UNHEARD_MS) return;
+    return new Promise<void>((resolve) => setTimeout(resolve)).then(() => {
+      signal.throwIfAborted();
+      heard = performance.now();
+    });
+  };
+}
