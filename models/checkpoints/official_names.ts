@@ -12,9 +12,10 @@
 import type { ParameterSpec } from "../parameters.ts";
 import { CHANNELS, type CubeSize } from "../shapes.ts";
 import { sameShape, type Shape, sizeOf } from "../tensor/mod.ts";
-import type { StoredTensor, TensorToStore } from "./safetensors.ts";
+import type { StoredTensor } from "./_stored.ts";
+import type { TensorToStore } from "./safetensors.ts";
 
-/** Where tensors are read from: an open safetensors file, or anything alike. */
+/** Where tensors are read from: open weights, or anything alike. */
 export interface TensorSource {
   /** For messages. */
   readonly path: string;
@@ -53,7 +54,8 @@ export interface LoadedParameters {
 
 /**
  * Reads parameters from a file with our, official or hub names. An encoder's names are found with and without the
- * `encoder.` prefix, so that pre-training, classification and teacher files serve each other.
+ * `encoder.` prefix, so that pre-training, classification and teacher files serve each other; `module.` in front of all
+ * names does not matter.
  *
  * @throws {TypeError} if a tensor has another shape than the network's; the message names both
  */
@@ -65,7 +67,7 @@ export async function loadParameters(
   const missing: string[] = [];
   const unused = new Set(file.tensors.keys());
   for (const spec of specs) {
-    const source = sources(spec.name).find(({ name }) => file.tensors.has(name));
+    const source = inFile(file, sources(spec.name));
     if (source === undefined) {
       missing.push(spec.name);
     } else {
@@ -74,6 +76,12 @@ export async function loadParameters(
     }
   }
   return { values, missing, unused: [...unused] };
+}
+
+/** The first source that a file has, as it is or with the prefix of data-parallel training. */
+function inFile({ tensors }: TensorSource, sources: readonly Source[]): Source | undefined {
+  const wrapped = sources.map((source) => ({ ...source, name: `module.${source.name}` }));
+  return [...sources, ...wrapped].find(({ name }) => tensors.has(name));
 }
 
 async function loadOne(file: TensorSource, spec: ParameterSpec, { name, part, parts }: Source) {
@@ -105,7 +113,9 @@ function sources(name: string): Source[] {
   const official = officialSources(core).flatMap((source) =>
     prefixes.map((prefix) => ({ ...source, name: prefix + source.name }))
   );
-  return [...own, ...official, ...hubNames(name).map(whole)];
+  // A hub model without a head is saved without the prefix.
+  const hub = hubNames(name).flatMap((name) => [name, name.replace(/^videomae\./, "")]);
+  return [...own, ...official, ...hub.map(whole)];
 }
 
 function officialSources(name: string): Source[] {

@@ -6,21 +6,21 @@
  * follow each other without gap or overlap and end where the file ends, as the format demands.
  */
 import { type FileHandle, open, rename } from "node:fs/promises";
-import { bfloatToFloat, halfToFloat } from "../runtime/_half.ts";
 import { type Shape, sizeOf } from "../tensor/mod.ts";
+import {
+  findTensor,
+  isNaturals,
+  isRecord,
+  type Range,
+  readExactly,
+  type StoredTensor,
+  type StoredType,
+  toFloats,
+  TYPE_BYTES,
+  type WeightsSource,
+} from "./_stored.ts";
 
-/** Element types and their bytes. Files with other types are refused. */
-const TYPE_BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 } as const;
-
-/** An element type as the header names it. */
-export type StoredType = keyof typeof TYPE_BYTES;
-
-/** A tensor as it stands in a file. */
-export interface StoredTensor {
-  readonly name: string;
-  readonly dtype: StoredType;
-  readonly shape: Shape;
-}
+export type { StoredTensor, StoredType };
 
 /** A tensor to be written. */
 export interface TensorToStore {
@@ -38,10 +38,8 @@ const METADATA = "__metadata__";
 /** Bytes copied at once when a file is written. */
 const WRITE_BYTES = 1 << 24;
 
-type Range = readonly [start: number, end: number];
-
 /** An open file. Dispose of it to close it. */
-export class SafetensorsFile implements AsyncDisposable {
+export class SafetensorsFile implements WeightsSource {
   private constructor(
     readonly path: string,
     private readonly handle: FileHandle,
@@ -50,6 +48,11 @@ export class SafetensorsFile implements AsyncDisposable {
     /** Free text of the writer. */
     readonly metadata: ReadonlyMap<string, string>,
   ) {}
+
+  /** The one file. */
+  get files(): readonly string[] {
+    return [this.path];
+  }
 
   /**
    * Opens a file and checks its header.
@@ -60,12 +63,13 @@ export class SafetensorsFile implements AsyncDisposable {
     const handle = await open(path, "r");
     try {
       const { size } = await handle.stat();
-      const prefix = await readExactly(handle, path, 0, Math.min(8, size));
+      const read = (start: number, end: number) => readExactly(handle, [start, end], (reason) => broken(path, reason));
+      const prefix = await read(0, Math.min(8, size));
       const headerBytes = size < 8 ? 0 : Number(new DataView(prefix.buffer).getBigUint64(0, true));
       if (headerBytes < 2 || headerBytes > Math.min(size - 8, MAX_HEADER_BYTES)) {
         throw broken(path, `its header should have ${headerBytes} bytes, but the file has ${size} in all`);
       }
-      const header = parseHeader(path, await readExactly(handle, path, 8, headerBytes));
+      const header = parseHeader(path, await read(8, 8 + headerBytes));
       const dataStart = 8 + headerBytes;
       return new SafetensorsFile(
         path,
@@ -85,8 +89,8 @@ export class SafetensorsFile implements AsyncDisposable {
    * @throws {TypeError} if there is no such tensor
    */
   async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
-    const [start, end] = this.#find(name).range;
-    return await readExactly(this.handle, this.path, start, end - start);
+    const { range } = findTensor(this.tensors, name, this.path);
+    return await readExactly(this.handle, range, (reason) => broken(this.path, reason));
   }
 
   /**
@@ -95,30 +99,12 @@ export class SafetensorsFile implements AsyncDisposable {
    * @throws {TypeError} if there is no such tensor or it does not hold floats
    */
   async readFloats(name: string): Promise<Float32Array<ArrayBuffer>> {
-    const { dtype } = this.#find(name);
-    const { buffer } = await this.readBytes(name);
-    switch (dtype) {
-      case "F32":
-        return new Float32Array(buffer);
-      case "F64":
-        return Float32Array.from(new Float64Array(buffer));
-      case "F16":
-        return Float32Array.from(halfToFloat(new Uint16Array(buffer)));
-      case "BF16":
-        return Float32Array.from(bfloatToFloat(new Uint16Array(buffer)));
-      default:
-        throw new TypeError(`Tensor ${name} of ${this.path} holds ${dtype}, floats are needed`);
-    }
+    const tensor = findTensor(this.tensors, name, this.path);
+    return toFloats(await this.readBytes(name), tensor, this.path);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.handle.close();
-  }
-
-  #find(name: string) {
-    const found = this.tensors.get(name);
-    if (found === undefined) throw new TypeError(`${this.path} has no tensor ${name}`);
-    return found;
   }
 }
 
@@ -223,29 +209,4 @@ function checkTensors(path: string, header: ReadonlyMap<string, unknown>, dataSt
   }
   if (end !== size) throw broken(path, `its tensors end at byte ${end}, the file at ${size}`);
   return new Map(tensors.map((tensor) => [tensor.name, tensor]));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isNaturals(value: unknown): value is number[] {
-  return Array.isArray(value) && value.length <= 32 &&
-    value.every((part) => Number.isSafeInteger(part) && part >= 0);
-}
-
-/** Reads at a position, whatever other reads are under way. */
-async function readExactly(
-  handle: FileHandle,
-  path: string,
-  position: number,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length;) {
-    const { bytesRead } = await handle.read(bytes, at, length - at, position + at);
-    if (bytesRead === 0) throw broken(path, `it ends at byte ${position + at}, ${position + length} are needed`);
-    at += bytesRead;
-  }
-  return bytes;
 }

@@ -1,7 +1,7 @@
 /** Weights on disk: parameters by the names of the network that takes them, whatever names the file has. */
 import { join } from "node:path";
 import { loadParameters } from "../../models/checkpoints/official_names.ts";
-import { SafetensorsFile } from "../../models/checkpoints/safetensors.ts";
+import { openWeights } from "../../models/checkpoints/open_weights.ts";
 import type { ParameterSpec } from "../../models/parameters.ts";
 
 /** Parameter values on the host by name, f32, row-major. */
@@ -16,13 +16,13 @@ const SHOWN_NAMES = 5;
 /**
  * Reads all parameters that a network has.
  *
- * @param path A safetensors file with our, official or hub names.
+ * @param path Safetensors, `.pth` or `.index.json`, with our, official or hub names.
  * @param specs What the network takes.
  * @throws {TypeError} if one is missing or has another shape
  * @throws {SyntaxError} if the file is not whole
  */
 export async function readParameters(path: string, specs: readonly ParameterSpec[]): Promise<HostParameters> {
-  await using file = await SafetensorsFile.open(path);
+  await using file = await openWeights(path);
   const { values, missing } = await loadParameters(file, specs);
   if (missing.length > 0) {
     const more = missing.length > SHOWN_NAMES ? ` and ${missing.length - SHOWN_NAMES} more` : "";

@@ -100,6 +100,14 @@ Deno.test("newer hub files name the biases query.bias and value.bias", async () 
   assertEquals([...values.values()].map((x) => x[0]), [0, 1]);
 });
 
+Deno.test("a hub model without a head is found without the prefix of its name", async () => {
+  const parameters = new Parameters();
+  parameters.vector("encoder.blocks.3.norm1.weight", 2);
+  const file = source([{ name: "encoder.layer.3.layernorm_before.weight", shape: [2], data: Float32Array.of(3, 4) }]);
+  const { values } = await loadParameters(file, parameters.specs);
+  assertEquals([...values.values()], [Float32Array.of(3, 4)]);
+});
+
 Deno.test("image checkpoints with one packed bias give query and value theirs", async () => {
   const parameters = new Parameters();
   parameters.vector("blocks.0.attn.q.bias", 2);
