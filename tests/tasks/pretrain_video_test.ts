@@ -2,35 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { readMetrics } from "../../pipeline/metrics.ts";
-import { tinyArgs } from "../pipeline/_tiny_run.ts";
-
-const ROOT = new URL("../..", import.meta.url).pathname;
-
-function command(folder: string, args: readonly string[], env: Record<string, string> = {}): Deno.Command {
-  const task = ["run", "-A", "--no-check", join(ROOT, "tasks/pretrain_video.ts"), ...tinyArgs(folder), ...args];
-  return new Deno.Command(Deno.execPath(), { args: task, cwd: ROOT, env, stdout: "piped", stderr: "piped" });
-}
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "tubelet_task_" });
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** What must not depend on kills: every loss of the pre-training and the bits of the student. */
-async function outcome(folder: string) {
-  const run = join(folder, "run");
-  const losses = readMetrics(join(run, "metrics.jsonl")).filter(({ stage }) => stage === "pretrain")
-    .map(({ step, epoch, loss, pixel, direct, generation, gradNorm, lr }) => {
-      return { step, epoch, loss, pixel, direct, generation, gradNorm, lr };
-    });
-  const checkpoints = [...Deno.readDirSync(join(run, "checkpoints"))].map(({ name }) => name);
-  const last = checkpoints.filter((name) => name.startsWith("step-")).sort().at(-1)!;
-  return { losses, student: await Deno.readFile(join(run, "checkpoints", last, "model.safetensors")) };
-}
+import { command, inFolder, outcome } from "./_killed_run.ts";
 
 const LONG = ["--pretrain-epochs=20", "--until=pretrain", "--json"];
 

@@ -1,0 +1,117 @@
+/** The main task on tiny settings in a process of its own, and what must not depend on how often it was killed. */
+import { assert, assertEquals } from "@std/assert";
+import { join } from "node:path";
+import { inspect } from "../../pipeline/inspect.ts";
+import { readMetrics } from "../../pipeline/metrics.ts";
+import { openFeaturesSet } from "../../pipeline/shards/feature_shards.ts";
+import { openFramesSet } from "../../pipeline/shards/frame_shards.ts";
+import { tinyArgs } from "../pipeline/_tiny_run.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** The task in a folder. */
+export function command(folder: string, args: readonly string[], env: Record<string, string> = {}): Deno.Command {
+  const task = ["run", "-A", "--no-check", join(ROOT, "tasks/pretrain_video.ts"), ...tinyArgs(folder), ...args];
+  return new Deno.Command(Deno.execPath(), { args: task, cwd: ROOT, env, stdout: "piped", stderr: "piped" });
+}
+
+/** Runs a body in a folder that is removed afterwards. */
+export async function inFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await Deno.makeTempDir({ prefix: "tubelet_task_" });
+  try {
+    return await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** What must not depend on kills: every loss of the pre-training and the bits of the student. */
+export async function outcome(folder: string) {
+  const run = join(folder, "run");
+  const losses = readMetrics(join(run, "metrics.jsonl")).filter(({ stage }) => stage === "pretrain")
+    .map(({ step, epoch, loss, pixel, direct, generation, gradNorm, lr }) => {
+      return { step, epoch, loss, pixel, direct, generation, gradNorm, lr };
+    });
+  const checkpoints = [...Deno.readDirSync(join(run, "checkpoints"))].map(({ name }) => name);
+  const last = checkpoints.filter((name) => name.startsWith("step-")).sort().at(-1)!;
+  return { losses, student: await Deno.readFile(join(run, "checkpoints", last, "model.safetensors")) };
+}
+
+/** Checks that a finished run left nothing half done: no leftover, every row of every shard good, no clip lost. */
+export async function assertWhole(folder: string): Promise<void> {
+  const files = [...filesBelow(folder)];
+  assertEquals(files.filter((path) => /\/\.(?:tmp|damaged)-|\.new$/.test(path)), [], "leftovers");
+  assertEquals((await inspect(join(folder, "run"))).problems, []);
+  const clips: Record<string, number> = {};
+  for (const kind of ["frames", "features"]) {
+    for (const { name } of Deno.readDirSync(join(folder, "cache", kind))) {
+      const path = join(folder, "cache", kind, name);
+      assertEquals((await inspect(path)).problems, [], path);
+      using set = kind === "frames" ? openFramesSet(path) : openFeaturesSet(path);
+      assertEquals(set.failedRows(), [], path);
+      clips[`${kind} ${set.config.split}`] = set.rows;
+    }
+  }
+  assertEquals(clips, { "frames train": 16, "frames val": 8, "features train": 16 });
+}
+
+function* filesBelow(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    const path = join(folder, name);
+    yield path;
+    if (isDirectory) yield* filesBelow(path);
+  }
+}
+
+/** How an attempt ended. */
+export interface Attempt {
+  readonly killed: boolean;
+  /** The stage that was under way, as the run's own `stages.json` says. */
+  readonly stage: string;
+}
+
+/** When to kill: some milliseconds after the start, or at some change of a file or folder, counted from 1. */
+export type Moment = { readonly afterMs: number } | { readonly atChange: number };
+
+/**
+ * Starts the task and kills it without warning at a moment, unless it is done by then.
+ *
+ * @throws {AssertionError} if it ended with an error of its own
+ */
+export async function attempt(folder: string, args: readonly string[], moment: Moment): Promise<Attempt> {
+  using watcher = Deno.watchFs(folder);
+  const child = command(folder, args).spawn();
+  const kill = () => {
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      // It has just ended by itself.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  };
+  const timer = "afterMs" in moment ? setTimeout(kill, moment.afterMs) : undefined;
+  const watching = "atChange" in moment ? killAtChange(watcher, moment.atChange, kill) : undefined;
+  const { code, signal, stderr } = await child.output();
+  clearTimeout(timer);
+  watcher.close();
+  await watching;
+  const killed = signal === "SIGKILL";
+  assert(killed || code === 0, new TextDecoder().decode(stderr));
+  return { killed, stage: stageUnderWay(folder) };
+}
+
+async function killAtChange(watcher: Deno.FsWatcher, change: number, kill: () => void): Promise<void> {
+  let seen = 0;
+  for await (const { kind } of watcher) if (kind !== "access" && ++seen === change) kill();
+}
+
+function stageUnderWay(folder: string): string {
+  try {
+    const stages = JSON.parse(Deno.readTextFileSync(join(folder, "run", "stages.json")));
+    const running = stages.find(({ state }: { state: string }) => state === "running");
+    return running?.name ?? `after ${stages.at(-1)?.name}`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "before the first";
+    throw error;
+  }
+}
