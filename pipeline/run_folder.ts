@@ -1,7 +1,7 @@
 /**
  * A run's folder: `config.json` (settings with origins), `stages.json`, `metrics.jsonl`, `checkpoints/`, `report.html`.
- * Opening it takes its lock and compares the settings with those it was begun with: a setting that has already gone into
- * a result may not change unnoticed.
+ * Opening it takes its lock, removes what a killed run left unfinished, and compares the settings with those the run was
+ * begun with: a setting that has already gone into a result may not change unnoticed.
  */
 import fs from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { MetricsFile } from "./metrics.ts";
 import { lockRun, type RunLock } from "./run_lock.ts";
 import { describeFlags, flattenSettings, type ResolvedSettings, SettingsError, type Stage } from "./settings.ts";
 import { errorCode, writeFileAtomically } from "./shards/_publish.ts";
+import { removeLeftovers } from "./shards/_temporary_file.ts";
 import { StageLog } from "./stage_log.ts";
 
 /** A setting that differs from the one the run was begun with. */
@@ -62,6 +63,7 @@ export function openRunFolder(options: OpenRunOptions): RunFolder {
   fs.mkdirSync(path, { recursive: true });
   const lock = lockRun(path, { now, warn });
   try {
+    removeLeftovers(path);
     const stages = new StageLog(join(path, "stages.json"));
     const config = join(path, "config.json");
     const changes = settingChanges(readConfig(config), resolved, stages);

@@ -77,6 +77,16 @@ Deno.test("the lock of a killed process is taken over", () =>
     assertEquals(lock.owner.pid, Deno.pid);
   }));
 
+Deno.test("what a killed run left unfinished in its folder is removed, its files are not", () =>
+  withFolder((folder) => {
+    open(folder)[Symbol.dispose]();
+    const files = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    const before = files();
+    Deno.writeTextFileSync(`${folder}/.tmp-metrics.jsonl-4f1c`, "half a li");
+    using _second = open(folder);
+    assertEquals(files(), before);
+  }));
+
 Deno.test("a setting may change until a stage has begun with it, then it is refused by name", () =>
   withFolder(async (folder) => {
     {

@@ -151,6 +151,16 @@ Deno.test("a training interrupted between checkpoints and resumed ends with the 
   }
 });
 
+Deno.test("a training that was killed while it cleared up behind its last checkpoint is done, and nothing is left", async () => {
+  await inRun(async ({ training }) => {
+    const { checkpoints } = await training();
+    await train(await training());
+    await Deno.mkdir(join(checkpoints.path, ".tmp-step-00000001-4f1c"));
+    const { steps } = await train(await training());
+    assertEquals([steps, [...Deno.readDirSync(checkpoints.path)].length], [6, 3]);
+  });
+});
+
 Deno.test("an abort finishes the step, writes a checkpoint and throws the signal's reason", async () => {
   await inRun(async ({ training }) => {
     const controller = new AbortController();
