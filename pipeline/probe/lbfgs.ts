@@ -12,7 +12,7 @@ export interface Evaluation {
 
 /** How far to go. */
 export interface MinimizeOptions {
-  /** Done when no entry of the gradient is larger. @default 1e-5 */
+  /** Done when no entry of the gradient is larger. @default 1e-6 */
   readonly tolerance?: number;
   /** @default 500 */
   readonly iterations?: number;
@@ -37,7 +37,7 @@ interface Correction {
 export async function minimize(
   evaluate: (point: Float64Array) => Evaluation,
   start: Float64Array,
-  { tolerance = 1e-5, iterations = 500, pause }: MinimizeOptions = {},
+  { tolerance = 1e-6, iterations = 500, pause }: MinimizeOptions = {},
 ): Promise<Float64Array> {
   const memory: Correction[] = [];
   let point = start, at = evaluate(start);

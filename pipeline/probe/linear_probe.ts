@@ -1,8 +1,10 @@
 /**
  * The linear probe: multinomial logistic regression on frozen features, over all training clips at once, minimised by
  * L-BFGS on the host. Features are few (clips x width) and the problem is convex, so that a solver without a learning
- * rate, an order of clips or a device gives the one answer there is.
+ * rate, an order of clips or a device gives the one answer there is. It searches in coordinates in which the curvature
+ * has Böhning's bound (1992) as its unit: features depend on each other strongly, and steps are many otherwise.
  */
+import { cholesky, solveLower, solveTransposed } from "./cholesky.ts";
 import { type ClipFeatures, isHit } from "./features.ts";
 import { type Evaluation, minimize, type MinimizeOptions } from "./lbfgs.ts";
 
@@ -19,13 +21,41 @@ export interface LinearProbeOptions extends MinimizeOptions {
 }
 
 /** Fits the regression. Every label is 0 to `classes - 1`. */
-export function fitLinearProbe(
+export async function fitLinearProbe(
   train: ClipFeatures,
   classes: number,
   { l2 = L2, ...options }: LinearProbeOptions = {},
 ): Promise<LinearWeights> {
-  const start = new Float64Array(classes * (train.width + 1));
-  return minimize((weights) => crossEntropy(train, classes, weights, l2), start, options);
+  const columns = train.width + 1, lower = cholesky(curvatureBound(train, l2), columns);
+  const inRows = (solve: typeof solveLower, values: Float64Array) => {
+    const solved = values.slice();
+    for (let row = 0; row < solved.length; row += columns) solve(lower, solved.subarray(row, row + columns));
+    return solved;
+  };
+  const point = await minimize(
+    (point) => {
+      const { value, gradient } = crossEntropy(train, classes, inRows(solveTransposed, point), l2);
+      return { value, gradient: inRows(solveLower, gradient) };
+    },
+    new Float64Array(classes * columns),
+    options,
+  );
+  return inRows(solveTransposed, point);
+}
+
+/** Half the second moments of features and bias plus the penalty: no class's weights curve the loss more. */
+function curvatureBound({ values, width, labels }: ClipFeatures, l2: number): Float64Array {
+  const clips = labels.length, columns = width + 1, bound = new Float64Array(columns * columns);
+  const at = (clip: number, column: number) => column < width ? values[clip * width + column]! : 1;
+  for (let clip = 0; clip < clips; clip++) {
+    for (let row = 0; row < columns; row++) {
+      const factor = at(clip, row) / (2 * clips), from = row * columns;
+      for (let column = 0; column <= row; column++) bound[from + column]! += factor * at(clip, column);
+    }
+  }
+  // The bias is not penalised, but takes no harm. Without this, constant features would make the matrix singular.
+  for (let i = 0; i < columns; i++) bound[i * columns + i]! += l2;
+  return bound;
 }
 
 /** The share of clips whose class has the highest score; ties are no hits. */

@@ -68,10 +68,10 @@ function accuracySummary(
 
 function probeRows({ student, scratch }: ProbeResult): AccuracySummary["others"] {
   return [
-    { name: "student, linear probe on frozen features", accuracy: student.linear },
-    { name: "student, nearest neighbours on frozen features", accuracy: student.knn },
-    { name: "random weights, linear probe on frozen features", accuracy: scratch.linear },
-    { name: "random weights, nearest neighbours on frozen features", accuracy: scratch.knn },
+    { name: "frozen student, linear probe", accuracy: student.linear },
+    { name: "frozen student, nearest neighbours", accuracy: student.knn },
+    { name: "frozen random weights, linear probe", accuracy: scratch.linear },
+    { name: "frozen random weights, nearest neighbours", accuracy: scratch.knn },
   ];
 }
 

@@ -1,6 +1,7 @@
 /** Probes on features that can be checked by hand. */
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { type ClipFeatures, isHit, standardized } from "../../../pipeline/probe/features.ts";
+import { cholesky, solveLower, solveTransposed } from "../../../pipeline/probe/cholesky.ts";
 import { minimize } from "../../../pipeline/probe/lbfgs.ts";
 import { crossEntropy, fitLinearProbe, linearAccuracy } from "../../../pipeline/probe/linear_probe.ts";
 import { neighbourAccuracy } from "../../../pipeline/probe/nearest_neighbours.ts";
@@ -63,6 +64,18 @@ Deno.test("L-BFGS finds the bottom of an ill-conditioned bowl and of Rosenbrock'
     gradient: Float64Array.of(-2 * (1 - x!) - 400 * x! * (y! - x! * x!), 200 * (y! - x! * x!)),
   }), Float64Array.of(-1.2, 1));
   valley.forEach((x) => assertAlmostEquals(x, 1, 1e-5));
+});
+
+Deno.test("a Cholesky factor times itself is the matrix, and solves it", () => {
+  const matrix = Float64Array.of(4, 2, 6, 2, 5, 5, 6, 5, 19);
+  const lower = cholesky(matrix, 3);
+  assertEquals([...lower], [2, 0, 0, 1, 2, 0, 3, 1, 3]);
+  // The matrix times (1, 2, 3) is (26, 27, 73).
+  const solution = Float64Array.of(26, 27, 73);
+  solveLower(lower, solution);
+  solveTransposed(lower, solution);
+  assertEquals([...solution], [1, 2, 3]);
+  assertThrows(() => cholesky(Float64Array.of(1, 2, 2, 1), 2), RangeError, "not positive definite");
 });
 
 Deno.test("the regression of two opposite clips solves l2 w = 1 / (1 + exp(2 w))", async () => {
