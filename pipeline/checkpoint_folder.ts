@@ -67,7 +67,7 @@ export class CheckpointFolder {
       throw new RangeError(`Cannot save step ${step}: expected a whole number`);
     }
     fs.mkdirSync(this.path, { recursive: true });
-    this.removeLeftovers();
+    this.#removeLeftovers();
     const final = join(this.path, nameOf(step));
     const temporary = join(this.path, `${TEMPORARY}${nameOf(step)}-${crypto.randomUUID()}`);
     fs.mkdirSync(temporary);
@@ -87,8 +87,7 @@ export class CheckpointFolder {
       fs.rmSync(temporary, { recursive: true, force: true });
       throw error;
     }
-    this.removeLeftovers();
-    this.#prune();
+    this.tidy();
     return final;
   }
 
@@ -123,8 +122,13 @@ export class CheckpointFolder {
     return aside;
   }
 
-  /** Removes what killed writers left. */
-  removeLeftovers(): void {
+  /** Removes what killed writers left, and checkpoints that are no longer kept. */
+  tidy(): void {
+    this.#removeLeftovers();
+    this.#prune();
+  }
+
+  #removeLeftovers(): void {
     for (const name of names(this.path)) {
       if (name.startsWith(TEMPORARY)) fs.rmSync(join(this.path, name), { recursive: true, force: true });
     }

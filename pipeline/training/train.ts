@@ -161,7 +161,7 @@ interface PendingStep {
 /** The newest checkpoint that belongs to this training; one of another identity is set aside with a warning. */
 async function resumePoint(training: Training): Promise<{ step: number; path: string } | undefined> {
   // A run that was killed after its last checkpoint saves none that would clear up behind it.
-  training.checkpoints.removeLeftovers();
+  training.checkpoints.tidy();
   const found = await training.checkpoints.latest();
   if (!found) return undefined;
   const identity = (found.state as { identity?: unknown } | null)?.identity;
