@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { ParameterSpec } from "../../models/parameters.ts";
 import { type Settings, SettingsError } from "../settings.ts";
-import { sha256OfFile } from "../shards/config_hash.ts";
+import { sha256Hex, sha256OfFile } from "../shards/config_hash.ts";
 import type { HostParameters } from "../training/weights.ts";
 import type { TrainedResult } from "./train_teacher.ts";
 
@@ -10,7 +10,7 @@ import type { TrainedResult } from "./train_teacher.ts";
 export interface Teacher {
   /** For people and for the shards' attributes. */
   readonly name: string;
-  /** Of the file of its weights. */
+  /** Of the file or files of its weights. */
   readonly sha256: string;
   /**
    * Its encoder's parameters, read from the file.
@@ -29,11 +29,11 @@ export function teacherName({ width, depth, weights }: Settings["teacher"]): str
  * Finds the teacher.
  *
  * @param trained The run's own teacher, if it trained one.
- * @throws {SettingsError} if the file cannot be read
+ * @throws {SettingsError} if the file cannot be read or holds no weights
  */
 export async function resolveTeacher({ teacher }: Settings, trained: TrainedResult | undefined): Promise<Teacher> {
   const path = trained ? join(trained.checkpoint, "model.safetensors") : teacher.weights!;
-  const sha256 = trained?.sha256 ?? await sha256OfFile(path).catch((cause) => {
+  const sha256 = trained?.sha256 ?? await sha256OfWeights(path).catch((cause) => {
     throw new SettingsError([`--teacher ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
   });
   return {
@@ -44,4 +44,12 @@ export async function resolveTeacher({ teacher }: Settings, trained: TrainedResu
       return await readParameters(path, specs);
     },
   };
+}
+
+/** Of the file, or of all files that a list names. */
+async function sha256OfWeights(path: string): Promise<string> {
+  const { openWeights } = await import("../../models/checkpoints/open_weights.ts");
+  await using weights = await openWeights(path);
+  const [first, ...others] = await Promise.all(weights.files.map(sha256OfFile));
+  return others.length > 0 ? sha256Hex([first, ...others].join("\n")) : first!;
 }
