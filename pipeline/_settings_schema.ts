@@ -236,6 +236,14 @@ const finetune = z.strictObject({
     affects: FINETUNE,
   }),
   evalBatch: whole(64, 1, 65_536, { about: "Views classified at once", unit: "views" }),
+  evalSegments: whole(1, 1, 32, {
+    about: "Views in time of a validation clip; softmax is averaged over all its views",
+    affects: PREPARE,
+  }),
+  evalCrops: whole(1, 1, 3, {
+    about: "Crops of each of them along the long side: 1 the centre, 2 the ends, 3 ends and centre",
+    affects: PREPARE,
+  }),
 });
 
 const run = z.strictObject({

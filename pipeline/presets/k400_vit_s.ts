@@ -6,7 +6,7 @@
  *           --pretrain-batch and --finetune-batch: the rates scale with it
  * Hours:    pre-training 24.9, fine-tuning 17.1 on one H100. Estimated, not measured: 187 GFLOP a clip over a cached
  *           teacher (57 GMAC forward when fine-tuning) x the clips seen, at 40 % of the bf16 peak (400 TFLOP/s)
- * Disk:     2.3 TB of frames and 1.5 TB of features with the four views
+ * Disk:     2.3 TB of frames and 1.5 TB of features with the four views, 0.7 TB of frames with the 15 views of a test
  * Expect:   80.1 % top-1, 94.5 % top-5 (5 x 3 views) after fine-tuning, as published by AMD (model zoo); not reproduced here
  *
  * The official step holds 512 videos four times over, each copy with its own crop and mask: 469 steps x 200 epochs.
@@ -48,6 +48,8 @@ export const k400VitS: Preset = {
       beta2: 0.999,
       labelSmoothing: 0.1,
       dropPath: 0.1,
+      evalSegments: 5,
+      evalCrops: 3,
     },
     run: { checkpointSteps: 1000 },
   },

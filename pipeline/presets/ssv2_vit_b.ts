@@ -6,7 +6,7 @@
  *           --pretrain-batch and --finetune-batch: the rates scale with it
  * Hours:    pre-training 30.1, fine-tuning 7.6 on one H100. Estimated, not measured: 323 GFLOP a clip over a cached
  *           teacher (180 GMAC forward when fine-tuning) x the clips seen, at 40 % of the bf16 peak (400 TFLOP/s)
- * Disk:     1.6 TB of frames and 1.1 TB of features with the four views
+ * Disk:     1.6 TB of frames and 1.1 TB of features with the four views, 0.4 TB of frames with the 6 views of a test
  * Expect:   73.3 % top-1, 94.0 % top-5 (2 x 3 views) after fine-tuning, as published by AMD (model zoo); not reproduced here
  *
  * The official step holds 512 videos four times over, each copy with its own crop and mask: 329 steps x 200 epochs.
@@ -48,6 +48,8 @@ export const ssv2VitB: Preset = {
       beta2: 0.999,
       labelSmoothing: 0.1,
       dropPath: 0.1,
+      evalSegments: 2,
+      evalCrops: 3,
     },
     run: { checkpointSteps: 1000 },
   },

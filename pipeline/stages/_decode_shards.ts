@@ -17,7 +17,8 @@ export interface DecodeShardsOptions {
   readonly shards: readonly number[];
   /** All clips of the set. */
   readonly clips: readonly ListedClip[];
-  readonly rules: ViewRules;
+  /** Rules of the views of a clip, as many as the set has. */
+  readonly rules: readonly ViewRules[];
   readonly seed: number;
   readonly decoder: ClipDecoder;
   /** Views decoded at the same time. */
@@ -40,7 +41,7 @@ interface OpenShard {
  * always after the views at hand are through.
  */
 export async function decodeShards(options: DecodeShardsOptions): Promise<void> {
-  const { parallel, rules, signal } = options, bytes = viewShape(rules).bytes;
+  const { parallel, rules, signal } = options, bytes = viewShape(rules[0]!).bytes;
   const open = new Set<OpenShard>(), rows = rowsToDecode(options, open);
   // All lanes take from one iterator. Where a lane fails, leaving its loop closes the iterator for the others too.
   const lane = async () => {
@@ -83,9 +84,10 @@ async function decodeRow(
   cubes: Uint8Array,
 ): Promise<BadClip | undefined> {
   const { views } = set.config, { name, path, label } = clips[Math.floor(row / views)]!;
-  const draws = [...uniforms(drawsNeeded(rules), seed, "view", name, row % views)];
+  const view = row % views, rule = rules[view]!;
+  const draws = [...uniforms(drawsNeeded(rule), seed, "view", name, view)];
   try {
-    writer.write(row, { ...await decoder.decode({ ...rules, path, draws }, cubes), label });
+    writer.write(row, { ...await decoder.decode({ ...rule, path, draws }, cubes), label });
     return undefined;
   } catch (error) {
     if (!(error instanceof CorruptClipError)) throw error;

@@ -8,6 +8,7 @@ import type { Stage } from "../settings.ts";
 import type { Json } from "../shards/config_hash.ts";
 import type { ChainState, StageResults } from "./chain_state.ts";
 import { demoFolder, readClipSources } from "./clip_sources.ts";
+import { middleView } from "./view_rules.ts";
 import { resolveTeacher, type Teacher } from "./teacher.ts";
 
 /** A stage, whatever its result is. */
@@ -193,9 +194,10 @@ const probe = define({
     const { prepare, pretrain } = state.results;
     using train = await openFrames(prepare!.train.folder);
     using val = await openFrames(prepare!.val!.folder);
+    const { evalSegments: segments, evalCrops: crops } = state.settings.finetune;
     return await probe(state, {
-      train: { frames: train, labels: itemLabels(train) },
-      val: { frames: val, labels: itemLabels(val) },
+      train: { frames: train, labels: itemLabels(train), view: 0 },
+      val: { frames: val, labels: itemLabels(val), view: middleView({ segments, crops }) },
       classes: prepare!.classes.length,
       student: pretrain!.checkpoint,
     });

@@ -1,9 +1,14 @@
-/** Classifies the validation clips, one view each: top-1 and top-5 accuracy, confusion matrix, one CSV line a clip. */
+/**
+ * Classifies the validation clips, all their views averaged after softmax: top-1 and top-5 accuracy, confusion matrix,
+ * one CSV line a clip and one a class.
+ */
+import { csvText } from "../csv.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
 import { writeFileAtomically } from "../shards/_publish.ts";
 import { Network } from "../training/network.ts";
 import { checkpointParameters } from "../training/weights.ts";
+import { ClipTally, judge, ViewMean } from "./clip_scores.ts";
 import type { Start } from "./finetune.ts";
 import { classification } from "./programs.ts";
 import { computeType, type StageContext } from "./stage_context.ts";
@@ -13,7 +18,7 @@ export type Accuracy = {
   /** Shares of the clips, 0 to 1. */
   top1: number;
   top5: number;
-  /** Clips by true class (row) and predicted class (column). */
+  /** Clips by true class (row) and predicted class (column); without those that have no prediction. */
   confusion: number[][];
 };
 
@@ -41,10 +46,14 @@ export interface EvaluateData {
 /** Evaluates both classifiers. @throws {RangeError} if no validation clip can be used */
 export async function evaluate(context: StageContext, data: EvaluateData): Promise<EvaluateResult> {
   const { frames, labels, classes } = data;
-  const rows = frames.goodItems().filter((item) => labels[item]! >= 0).map((item) => item * frames.config.views);
-  if (rows.length === 0) {
+  const { views } = frames.config;
+  const items = frames.goodItems().filter((item) => labels[item]! >= 0);
+  if (items.length === 0) {
     throw new RangeError("No validation clip with a label was decoded: there is nothing to evaluate");
   }
+  const rows = Uint32Array.from({ length: items.length * views }, (_, i) => {
+    return items[Math.floor(i / views)]! * views + i % views;
+  });
   const engine = await context.engine();
   const { settings } = context;
   const forward = classification(settings, classes.length, computeType(settings, engine));
@@ -53,53 +62,43 @@ export async function evaluate(context: StageContext, data: EvaluateData): Promi
   const student = await classify(context, data, rows, network, "student");
   network.setParameters(await weights("scratch"));
   const scratch = await classify(context, data, rows, network, "scratch");
-  return { clips: rows.length, classes: classes.length, student, scratch };
+  return { clips: items.length, classes: classes.length, student, scratch };
 }
 
 async function classify(
   context: StageContext,
-  { frames, labels, classes: { length: classes } }: EvaluateData,
+  { frames, labels, classes }: EvaluateData,
   rows: Uint32Array,
   network: Network,
   which: Start,
 ): Promise<Accuracy> {
-  using bar = context.progress.begin(`evaluate ${which}`, rows.length, "clips");
-  const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+  const { views } = frames.config;
+  using bar = context.progress.begin(`evaluate ${which}`, rows.length / views, "clips");
+  const mean = new ViewMean(classes.length, views), tally = new ClipTally(classes.length);
   const names = clipNames(frames);
-  const lines = ["clip,label,prediction,probability"];
+  const lines: (string | number)[][] = [["clip", "label", "prediction", "probability"]];
   const batch = context.settings.finetune.evalBatch;
-  let done = 0, inTop5 = 0;
+  let done = 0;
   for await (const found of network.infer({ frames, rows, batch, signal: context.signal })) {
     const logits = found.outputs.get("logits") as Float32Array;
     found.rows.forEach((row, i) => {
-      const scores = logits.subarray(i * classes, (i + 1) * classes);
-      const item = Math.floor(row / frames.config.views);
-      const label = labels[item]!;
-      const { best, probability } = softmaxBest(scores);
-      confusion[label]![best]!++;
-      // A tie counts against the clip.
-      if (scores.filter((score, other) => other !== label && score >= scores[label]!).length < 5) inTop5++;
-      lines.push([quote(names[item]!), label, best, probability.toFixed(4)].join(","));
+      const probabilities = mean.add(logits.subarray(i * classes.length, (i + 1) * classes.length));
+      if (!probabilities) return;
+      const item = Math.floor(row / views), label = labels[item]!;
+      const verdict = judge(probabilities, label);
+      tally.add(label, verdict);
+      lines.push([names[item]!, label, verdict.prediction ?? "", verdict.probability.toFixed(4)]);
     });
-    bar.update(done += found.rows.length);
+    bar.update(Math.floor((done += found.rows.length) / views));
   }
-  writeFileAtomically(context.run.file(`predictions-${which}.csv`), lines.join("\n") + "\n");
-  const hits = confusion.reduce((sum, line, label) => sum + line[label]!, 0);
-  return { top1: hits / rows.length, top5: inTop5 / rows.length, confusion };
-}
-
-function softmaxBest(scores: Float32Array): { best: number; probability: number } {
-  const best = scores.indexOf(Math.max(...scores));
-  const sum = scores.reduce((total, score) => total + Math.exp(score - scores[best]!), 0);
-  return { best, probability: 1 / sum };
+  writeFileAtomically(context.run.file(`predictions-${which}.csv`), csvText(lines));
+  const table = [["class", "clips", "top-1"], ...tally.perClass(classes)];
+  writeFileAtomically(context.run.file(`per-class-${which}.csv`), csvText(table));
+  const { top1, top5, confusion } = tally;
+  return { top1, top5, confusion };
 }
 
 function clipNames(frames: FramesSet): string[] {
   const records = Array.from({ length: frames.shards }, (_, shard) => readViewRecords(frames, shard)).flat();
   return records.filter(({ view }) => view === 0).map(({ name }) => name);
-}
-
-/** A CSV field. */
-function quote(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -3,6 +3,9 @@ import { permutation } from "../random.ts";
 import type { Settings } from "../settings.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 
+/** Clips that probes learn from at most: on the host, more take longer without changing what is seen. */
+export const MOST_PROBED = 20_000;
+
 /**
  * The labelled clips used: all, or a seeded choice that does not depend on their order of decoding. Ascending.
  *

@@ -17,10 +17,15 @@ import { resumeSet } from "../shards/resume.ts";
 import { listBadClips } from "../shards/view_records.ts";
 import { decodeShards, fileBytes } from "./_decode_shards.ts";
 import { TooManyBadClipsError } from "./too_many_bad_clips.ts";
-import { viewRules, viewShape } from "./view_rules.ts";
+import { rulesOfViews, type ViewRules, type ViewSettings, viewShape } from "./view_rules.ts";
 
 /** Defects that may lie in the load of the machine rather than in the clip. */
 const PASSING: readonly string[] = ["timed-out", "crashed-decoder"] satisfies BadClipReason[];
+
+/** The settings that a set depends on. */
+export interface PrepareSettings extends Pick<Settings, "data" | "clip">, Pick<ViewSettings, "test"> {
+  readonly run: Pick<Settings["run"], "seed">;
+}
 
 /** Options of {@linkcode prepareFrames}. */
 export interface PrepareOptions {
@@ -33,7 +38,7 @@ export interface PrepareOptions {
   };
   /** Part of the data set, such as "train". */
   readonly split: string;
-  readonly settings: Pick<Settings, "data" | "clip"> & { readonly run: Pick<Settings["run"], "seed"> };
+  readonly settings: PrepareSettings;
   /** The cache folder; the set lies in `frames/<hash>` below it. */
   readonly cache: string;
   readonly decoder: ClipDecoder;
@@ -76,12 +81,13 @@ export interface PreparedFrames {
  * @throws The signal's reason, after the views at hand.
  */
 export async function prepareFrames(options: PrepareOptions): Promise<PreparedFrames> {
-  const { list: { clips }, settings: { data, clip, run }, parallel, signal, now = () => performance.now() } = options;
+  const { list: { clips }, settings, parallel, signal, now = () => performance.now() } = options;
   if (clips.length === 0) throw new RangeError("The list holds no clip: there is nothing to prepare");
   if (!Number.isSafeInteger(parallel) || parallel < 1) {
     throw new RangeError(`Views decoded at a time are 1 or more: found ${parallel}`);
   }
-  const began = now(), rules = viewRules(clip), limit = badClipLimit(data.maxBad, clips.length);
+  const { data, run } = settings;
+  const began = now(), rules = rulesOfViews(settings), limit = badClipLimit(data.maxBad, clips.length);
   using set = openSet(options);
   const missing = await resume(options, set, limit);
   const bad = listBadClips(set, without(set.shards, missing)), badItems = new Set(bad.map(({ item }) => item));
@@ -120,26 +126,27 @@ function openSet({ list, split, settings, cache }: PrepareOptions): FramesSet {
 
 /** What decides the bytes of the views of a list: whatever changes them changes the folder of their set. */
 export function framesConfig(
-  list: PrepareOptions["list"],
+  list: Omit<PrepareOptions["list"], "clips"> & { readonly clips: { readonly length: number } },
   split: string,
-  { data, clip, run }: PrepareOptions["settings"],
+  settings: PrepareSettings,
 ): FramesConfigInput {
-  const rules = viewRules(clip), { grid, cube } = viewShape(rules);
+  const { data, clip, run } = settings;
+  const rules = rulesOfViews(settings), [first] = rules as [ViewRules], { grid, cube } = viewShape(first);
+  const [alike, ...others] = rules.map(({ sampling, crop }) => ({ sampling: { ...sampling }, crop: { ...crop } }));
   return {
     dataset: list.format,
     split,
     items: list.clips.length,
-    views: data.views,
+    views: rules.length,
     rowsPerShard: clip.rowsPerShard,
     grid,
     cube,
     provenance: {
       list: list.sha256,
       decoder: data.decoder,
-      sampling: { ...rules.sampling },
-      crop: { ...rules.crop },
-      size: rules.size,
-      seed: drawsNeeded(rules) > 0 ? run.seed : null,
+      ...(settings.test ? { views: [alike!, ...others] } : alike),
+      size: first.size,
+      seed: drawsNeeded(first) > 0 ? run.seed : null,
     },
   };
 }

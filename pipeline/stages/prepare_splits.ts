@@ -7,7 +7,7 @@ import { type FramesSet, openFramesSet } from "../shards/frame_shards.ts";
 import { readLabels } from "../shards/view_records.ts";
 import { badClipLimit, type Settings } from "../settings.ts";
 import type { ClipSources, ClipSplit } from "./clip_sources.ts";
-import { prepareFrames } from "./prepare.ts";
+import { prepareFrames, type PrepareSettings } from "./prepare.ts";
 import type { StageContext } from "./stage_context.ts";
 
 /** One prepared part. */
@@ -52,13 +52,20 @@ export async function prepareSplits(context: StageContext, sources: ClipSources)
   return { train, val, classes: [...sources.classes] };
 }
 
-/** The settings of validation clips: one view each, the middle of the picture. */
-export function validation(settings: Settings): Settings {
-  return { ...settings, data: { ...settings.data, views: 1 }, clip: { ...settings.clip, crop: "centre" } };
+/** The settings of validation clips: one view each, the middle of the picture, or the views of a test. */
+export function validation(settings: Settings): Settings & Pick<PrepareSettings, "test"> {
+  const { evalSegments: segments, evalCrops: crops } = settings.finetune;
+  const views = segments * crops;
+  return {
+    ...settings,
+    data: { ...settings.data, views },
+    clip: { ...settings.clip, crop: "centre" },
+    ...(views > 1 ? { test: { segments, crops } } : {}),
+  };
 }
 
 /** The settings with a limit on the number of bad clips. */
-function allowing(settings: Settings, badClips: number): Settings {
+function allowing<S extends Settings>(settings: S, badClips: number): S {
   return { ...settings, data: { ...settings.data, maxBad: String(badClips) } };
 }
 
@@ -67,7 +74,7 @@ async function prepareSplit(
   list: ClipSplit,
   decoder: DecoderLanes,
   lanes: number,
-  settings: Settings,
+  settings: Settings & Pick<PrepareSettings, "test">,
 ): Promise<PreparedSplit> {
   const { signal, progress, warn } = context;
   using bar = progress.begin(`prepare ${list.name}`, list.clips.length * settings.data.views, "views");

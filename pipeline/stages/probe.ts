@@ -3,7 +3,6 @@
  * network with random weights. Frozen features of whole clips, pooled over the tokens, go to nearest neighbours and to
  * a linear classifier; both learn from the clips that fine-tuning learns from, one view each.
  */
-import { pooledFeatures } from "../../models/classifier.ts";
 import { initialParameters } from "../../models/parameters.ts";
 import { type ClipFeatures, standardized } from "../probe/features.ts";
 import { fitLinearProbe, linearAccuracy } from "../probe/linear_probe.ts";
@@ -13,11 +12,10 @@ import type { FramesSet } from "../shards/frame_shards.ts";
 import { Network } from "../training/network.ts";
 import { encoderParameters } from "../training/weights.ts";
 import type { Start } from "./finetune.ts";
-import { labelledItems } from "./labelled_items.ts";
-import { computeType, cubeSize, type StageContext, tokenGrid } from "./stage_context.ts";
+import { labelledItems, MOST_PROBED } from "./labelled_items.ts";
+import { probedFeatures } from "./programs.ts";
+import { computeType, type StageContext } from "./stage_context.ts";
 
-/** Clips that probes learn from at most: on the host, more take longer without changing what is seen. */
-const MOST_CLIPS = 20_000;
 /** How long the host may compute before it looks for an interruption, ms. */
 const UNHEARD_MS = 100;
 
@@ -40,6 +38,8 @@ export interface ProbePart {
   readonly frames: FramesSet;
   /** Label of every item, -1 where it has none. */
   readonly labels: Int32Array;
+  /** Which view of a clip is looked at. */
+  readonly view: number;
 }
 
 /** What to probe. */
@@ -55,16 +55,10 @@ export interface ProbeData {
 export async function probe(context: StageContext, data: ProbeData): Promise<ProbeResult> {
   const { settings } = context;
   const { train, val, classes } = data;
-  const learnt = labelledItems(settings, train.frames, train.labels, MOST_CLIPS);
+  const learnt = labelledItems(settings, train.frames, train.labels, MOST_PROBED);
   const asked = val.frames.goodItems().filter((item) => val.labels[item]! >= 0);
   const engine = await context.engine();
-  const forward = pooledFeatures({
-    grid: tokenGrid(settings),
-    cube: cubeSize(settings),
-    encoder: settings.student,
-    batch: settings.finetune.evalBatch,
-    compute: computeType(settings, engine),
-  });
+  const forward = probedFeatures(settings, computeType(settings, engine));
   // The random weights are those that fine-tuning from scratch begins with.
   const random = initialParameters(
     forward.parameters,
@@ -88,17 +82,17 @@ export async function probe(context: StageContext, data: ProbeData): Promise<Pro
   return { labelled: learnt.length, clips: asked.length, classes, student, scratch: await measure("scratch") };
 }
 
-/** Features of the first view of each item. */
+/** Features of one view of each item. */
 async function readFeatures(
   { settings, signal }: StageContext,
   network: Network,
-  { frames, labels }: ProbePart,
+  { frames, labels, view }: ProbePart,
   items: Uint32Array,
   advance: (clips: number) => void,
 ): Promise<ClipFeatures> {
   const width = settings.student.width;
   const values = new Float32Array(items.length * width);
-  const rows = items.map((item) => item * frames.config.views);
+  const rows = items.map((item) => item * frames.config.views + view);
   let done = 0;
   for await (const found of network.infer({ frames, rows, batch: settings.finetune.evalBatch, signal })) {
     const features = found.outputs.get("features") as Float32Array;

@@ -3,7 +3,13 @@
  * what is planned is what is run.
  */
 import { amdStep } from "../../models/amd.ts";
-import { classifierForward, type ClassifierOptions, classifierStep, layerDecayScale } from "../../models/classifier.ts";
+import {
+  classifierForward,
+  type ClassifierOptions,
+  classifierStep,
+  layerDecayScale,
+  pooledFeatures,
+} from "../../models/classifier.ts";
 import type { Compute } from "../../models/shapes.ts";
 import { teacherForward } from "../../models/teacher.ts";
 import type { ForwardProgram, TrainStep } from "../../models/train_step.ts";
@@ -83,6 +89,12 @@ export function finetuneStep(settings: Settings, classes: number, compute: Compu
 /** The fine-tuned network over a batch of views. */
 export function classification(settings: Settings, classes: number, compute: Compute): ForwardProgram {
   return classifierForward({ ...classifier(settings, classes, compute), batch: settings.finetune.evalBatch });
+}
+
+/** The student's features of a batch of whole clips, for the probes. */
+export function probedFeatures(settings: Settings, compute: Compute): ForwardProgram {
+  const { grid, cube, encoder } = classifier(settings, 0, compute);
+  return pooledFeatures({ grid, cube, encoder, batch: settings.finetune.evalBatch, compute });
 }
 
 function classifier(settings: Settings, classes: number, compute: Compute): Omit<ClassifierOptions, "batch"> {

@@ -26,7 +26,7 @@ export function gatherSummary(
     stages: [...stages],
     data: dataSummary(results),
     losses: trainedStages(metrics).flatMap((stage) => lossesAtEnd(metrics, stage) ?? []),
-    accuracy: results.evaluate ? accuracySummary(results.evaluate, results.probe) : null,
+    accuracy: results.evaluate ? accuracySummary(results.evaluate, results.prepare!.val!.views, results.probe) : null,
     probe: results.probe ? probeSummary(results.probe) : null,
   };
 }
@@ -54,10 +54,11 @@ function dataSummary({ prepare, teach }: StageResults): DataSummary | null {
 
 function accuracySummary(
   { clips, classes, student, scratch }: EvaluateResult,
+  views: number,
   probe: ProbeResult | undefined,
 ): AccuracySummary {
   return {
-    kind: "top-1 after fine-tuning",
+    kind: views === 1 ? "top-1 after fine-tuning" : `top-1 after fine-tuning, mean of ${views} views`,
     clips,
     chance: 1 / classes,
     student: student.top1,

@@ -1,16 +1,67 @@
-/** From the settings of a view to the rules that decoders follow. */
+/** From the settings of views to the rules that decoders follow, one for every view of a clip. */
 import { viewLayout } from "../../decoders/decoder.ts";
 import type { DecodeRequest } from "../../decoders/decoder.ts";
-import type { SamplingRule } from "../../decoders/sampling.ts";
+import type { CropRule } from "../../decoders/crops.ts";
+import { samplingDraws, type SamplingRule } from "../../decoders/sampling.ts";
 import type { Settings } from "../settings.ts";
 
-/** What all views of a set have in common: a request without its clip and draws. */
+/** How a view comes about: a request without its clip and draws. */
 export type ViewRules = Omit<DecodeRequest, "path" | "draws">;
+
+/** Views of a clip in a test: `segments` in time, in each of them `crops` along the long side of the picture. */
+export interface TestViews {
+  readonly segments: number;
+  /** 1 is the centre, 2 are the ends, 3 are ends and centre. */
+  readonly crops: number;
+}
+
+/** The settings that decide the views of a clip. */
+export interface ViewSettings {
+  readonly clip: Settings["clip"];
+  readonly data: Pick<Settings["data"], "views">;
+  /** Takes the views of a test in the place of `data.views` alike ones. */
+  readonly test?: TestViews;
+}
 
 /** The rules of the settings; their crops, "multi-scale" and "centre", are named as the decoders name them. */
 export function viewRules(clip: Settings["clip"]): ViewRules {
   const { crop, size, tubelet, patch } = clip;
   return { sampling: samplingRule(clip), crop: { kind: crop }, size, tubelet, patch };
+}
+
+/** The rules of every view of a clip, in the order of the rows. */
+export function rulesOfViews({ clip, data, test }: ViewSettings): ViewRules[] {
+  const rules = viewRules(clip);
+  return test ? testViews(clip, test).map((view) => ({ ...rules, ...view })) : Array(data.views).fill(rules);
+}
+
+/** Which of the views of a test looks at the middle of the clip. */
+export function middleView({ segments, crops }: TestViews): number {
+  return Math.floor(segments / 2) * crops + Math.floor(crops / 2);
+}
+
+/** Segment after segment and in each crop after crop, as the official code goes through them. */
+function testViews(clip: Settings["clip"], { segments, crops }: TestViews): Pick<ViewRules, "sampling" | "crop">[] {
+  return Array.from({ length: segments }, (_, segment) => {
+    const sampling = segmentRule(clip, segments, segment);
+    return cropRules(crops).map((crop) => ({ sampling, crop }));
+  }).flat();
+}
+
+/** Windows of fixed stride where training takes such, else interleaved grids over the whole clip: Kinetics and SSv2. */
+function segmentRule(clip: Settings["clip"], segments: number, segment: number): SamplingRule {
+  const { sampling, frames, stride } = clip;
+  const own = samplingRule(clip);
+  if (segments === 1 && samplingDraws(own) === 0) return own;
+  return sampling === "k400" || sampling === "dense"
+    ? { kind: "segments-k400", frames, segments, segment, stride }
+    : { kind: "segments-ssv2", frames, segments, segment };
+}
+
+function cropRules(crops: number): CropRule[] {
+  if (crops === 1) return [{ kind: "centre" }];
+  return ([0, 1, 2] as const).filter((position) => crops === 3 || position !== 1)
+    .map((position) => ({ kind: "three-crop", position }));
 }
 
 /** Rules that divide the clip into parts have no stride; the others take the setting's, not the method's default. */

@@ -1,0 +1,111 @@
+/** Evaluation and probes of a tiny run with six views of a validation clip, beside what the networks say by hand. */
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { join } from "node:path";
+import { initialParameters } from "../../../models/parameters.ts";
+import { runChain } from "../../../pipeline/chain.ts";
+import { standardized } from "../../../pipeline/probe/features.ts";
+import { neighbourAccuracy } from "../../../pipeline/probe/nearest_neighbours.ts";
+import { silentProgress } from "../../../pipeline/progress.ts";
+import { uniforms } from "../../../pipeline/random.ts";
+import { resolveSettings } from "../../../pipeline/settings.ts";
+import { openFramesSet } from "../../../pipeline/shards/frame_shards.ts";
+import { readRecords } from "../../../pipeline/stage_log.ts";
+import type { StageResults } from "../../../pipeline/stages/chain_state.ts";
+import { itemLabels } from "../../../pipeline/stages/prepare_splits.ts";
+import { classification, probedFeatures } from "../../../pipeline/stages/programs.ts";
+import { Network } from "../../../pipeline/training/network.ts";
+import { checkpointParameters, encoderParameters } from "../../../pipeline/training/weights.ts";
+import { inTempDir } from "../../decoders/_clips.ts";
+import { tfjsEngine } from "../../models/_engines.ts";
+import { tinyFlags } from "../_tiny_run.ts";
+
+const VIEWS = 6;
+
+Deno.test("a clip's class is that of the mean over its six views, and probes look at the middle one", () =>
+  inTempDir(async (folder) => {
+    const flags = { ...tinyFlags(folder), "eval-segments": "2", "eval-crops": "3" };
+    const resolved = resolveSettings({ preset: "demo", flags });
+    const { summary } = await runChain({
+      resolved,
+      command: ["pretrain-video"],
+      signal: new AbortController().signal,
+      progress: silentProgress,
+      print: () => {},
+      warn: () => {},
+    });
+    const records = readRecords(join(folder, "run", "stages.json"));
+    const results = Object.fromEntries(records.map(({ name, result }) => [name, result])) as unknown as StageResults;
+    const { prepare, pretrain, finetune, probe } = results;
+    using val = openFramesSet(prepare!.val!.folder);
+    using train = openFramesSet(prepare!.train.folder);
+    assertEquals([val.config.views, val.rows, train.config.views], [VIEWS, 8 * VIEWS, 1]);
+    assertEquals(summary.accuracy!.kind, "top-1 after fine-tuning, mean of 6 views");
+
+    const engine = await tfjsEngine(), labels = itemLabels(val);
+    const output = async (network: Network, frames: typeof val, rows: number[], name: string) => {
+      const found: number[][] = [];
+      for await (const batch of network.infer({ frames, rows, batch: 8 })) {
+        const values = batch.outputs.get(name) as Float32Array, width = values.length / 8;
+        batch.rows.forEach((_, i) => found.push([...values.subarray(i * width, (i + 1) * width)]));
+      }
+      return found;
+    };
+
+    const forward = classification(resolved.settings, 8, "f32");
+    using classifier = await Network.load(
+      engine,
+      forward,
+      await checkpointParameters(finetune!.student.checkpoint, forward.parameters),
+    );
+    const logits = await output(classifier, val, [...Array(val.rows).keys()], "logits");
+    const means = Array.from({ length: 8 }, (_, item) => {
+      const views = logits.slice(item * VIEWS, (item + 1) * VIEWS).map((view) => {
+        const powers = view.map(Math.exp), sum = powers.reduce((a, b) => a + b);
+        return powers.map((power) => power / sum);
+      });
+      return views[0]!.map((_, c) => views.reduce((sum, view) => sum + view[c]!, 0) / VIEWS);
+    });
+    const best = means.map((mean) => mean.indexOf(Math.max(...mean)));
+    assertEquals(summary.accuracy!.student, best.filter((c, item) => c === labels[item]).length / 8);
+    const lines = (await Deno.readTextFile(join(folder, "run", "predictions-student.csv"))).trim().split("\n").slice(1);
+    assertEquals(lines.length, 8);
+    lines.map((line) => line.split(",")).forEach(([, label, prediction, probability], item) => {
+      assertEquals([Number(label), Number(prediction)], [labels[item], best[item]]);
+      assertAlmostEquals(Number(probability), means[item]![best[item]!]!, 6e-5);
+    });
+    const classes = (await Deno.readTextFile(join(folder, "run", "per-class-student.csv"))).trim().split("\n");
+    assertEquals(classes[0], "class,clips,top-1");
+    assertEquals(classes.slice(1).reduce((sum, line) => sum + Number(line.split(",")[1]), 0), 8);
+
+    const pooled = probedFeatures(resolved.settings, "f32");
+    using encoder = await Network.load(
+      engine,
+      pooled,
+      await encoderParameters(pretrain!.checkpoint, pooled.parameters),
+    );
+    const features = async (frames: typeof val, view: number) => {
+      const items = [...frames.goodItems()], all = itemLabels(frames);
+      const found = await output(encoder, frames, items.map((item) => item * frames.config.views + view), "features");
+      return { values: Float32Array.from(found.flat()), width: 16, labels: Int32Array.from(items, (i) => all[i]!) };
+    };
+    const knn = async () => {
+      // Segment 1 of 2, crop 1 of 3.
+      const scaled = standardized(await features(train, 0), await features(val, 4));
+      return await neighbourAccuracy(scaled.train, scaled.val, 8);
+    };
+    assertEquals([probe!.labelled, probe!.clips, probe!.classes], [16, 8, 8]);
+    assertEquals(probe!.student.knn, await knn());
+    encoder.setParameters(initialParameters(
+      pooled.parameters,
+      (count, name) => uniforms(count, resolved.settings.run.seed, "classifier start", name),
+    ));
+    assertEquals(probe!.scratch.knn, await knn());
+    assertEquals(summary.probe, {
+      knn: probe!.student.knn,
+      linear: probe!.student.linear,
+      knnScratch: probe!.scratch.knn,
+      linearScratch: probe!.scratch.linear,
+      chance: 1 / 8,
+    });
+    assert(summary.accuracy!.others.some(({ accuracy }) => accuracy === probe!.student.linear));
+  }));
