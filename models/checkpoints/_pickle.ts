@@ -44,9 +44,9 @@ export interface PickleOptions {
 }
 
 /** Most steps of a pickle: checkpoints of 5000 tensors with the optimiser's state have less. */
-const MAX_STEPS = 1_000_000;
-/** Most lists, tuples, dicts and calls. */
-const MAX_CONTAINERS = 250_000;
+const MAX_STEPS = 500_000;
+/** Most lists, tuples, dicts, calls and numbers of more than 53 bits. */
+const MAX_CONTAINERS = 100_000;
 /** Most bytes of a whole number. */
 const MAX_INTEGER_BYTES = 64;
 
@@ -277,7 +277,7 @@ class Unpickler {
     let value = 0n;
     for (let i = bytes - 1; i >= 0; i--) value = value << 8n | BigInt(this.bytes[start + i]!);
     value = BigInt.asIntN(8 * bytes, value);
-    return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+    return Number.isSafeInteger(Number(value)) ? Number(value) : this.#counted(value);
   }
 
   #string(length: number): string {

@@ -11,7 +11,7 @@ type Read = (start: number, end: number) => Promise<Uint8Array<ArrayBuffer>>;
 /** Bytes of records without their names, and most bytes of a comment. */
 const END = 22, LOCATOR = 20, END64 = 56, ENTRY = 46, LOCAL = 30, COMMENT = 0xffff;
 /** Most members, and most bytes of the directory: a checkpoint has one member a tensor. */
-const MAX_MEMBERS = 65_535, MAX_DIRECTORY = 1 << 23;
+const MAX_MEMBERS = 20_000, MAX_DIRECTORY = 1 << 23;
 
 interface Directory {
   readonly start: number;
@@ -38,14 +38,9 @@ export async function readZip(size: number, read: Read): Promise<Map<string, Ran
   const { start, bytes } = directory;
   const members = parseDirectory(directory, await read(start, start + bytes)).sort((a, b) => a.header - b.header);
   const ranges = new Map<string, Range>();
-  let end = 0;
   for (const [i, member] of members.entries()) {
-    const { name, header } = member;
-    if (ranges.has(name)) throw new SyntaxError(`it has two members named ${name}`);
-    if (header < end) throw new SyntaxError(`its member ${name} overlaps another one`);
-    const range = await dataRange(member, members[i + 1]?.header ?? start, read);
-    ranges.set(name, range);
-    end = range[1];
+    if (ranges.has(member.name)) throw new SyntaxError(`it has two members named ${member.name}`);
+    ranges.set(member.name, await dataRange(member, members[i + 1]?.header ?? start, read));
   }
   return ranges;
 }
@@ -149,7 +144,7 @@ function checkName(bytes: Uint8Array): string {
 
 /** @param limit Where the next member or the directory begins. */
 async function dataRange({ name, size, header }: Member, limit: number, read: Read): Promise<Range> {
-  if (header > limit - LOCAL) throw new SyntaxError(`its member ${name} lies outside of the archive`);
+  if (header > limit - LOCAL) throw new SyntaxError(`its member ${name} overlaps another one or the directory`);
   const view = viewOf(await read(header, header + LOCAL));
   const start = header + LOCAL + view.getUint16(26, true) + view.getUint16(28, true);
   if (view.getUint32(0, true) !== 0x04034b50 || view.getUint16(8, true) !== 0) {
