@@ -43,6 +43,8 @@ export interface SettingsSources {
   file?: unknown;
   /** Flags in kebab case without dashes, values as text or already typed; undefined is not given. */
   flags: Readonly<Record<string, unknown>>;
+  /** Whether a preset for clips of the user's own may stand without a list of them, as in a plan. @default false */
+  withoutData?: boolean;
 }
 
 /** Settings, and where each came from. */
@@ -76,7 +78,7 @@ export function resolveSettings(sources: SettingsSources): ResolvedSettings {
   const hasData = (flags.get("data.data") ?? file.get("data.data") ?? null) !== null;
   const name = sources.preset ?? filePreset ?? (hasData ? null : "demo");
   const preset = name === null ? undefined : findPreset(name, problems);
-  if (preset?.needsData && !hasData) {
+  if (preset?.needsData && !hasData && !sources.withoutData) {
     problems.push(`--preset ${name} is for clips of your own: name them with --data LIST and --videos FOLDER`);
   }
   const layers: [Origin, Layer][] = [

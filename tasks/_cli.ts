@@ -47,7 +47,7 @@ export async function runTask(task: Task, args: readonly string[], host: Host): 
       host.out(helpText(task));
       return 0;
     }
-    const resolved = await settingsOf(usage, host);
+    const resolved = await settingsOf(task, usage, host);
     const { quiet, json } = resolved.settings.run;
     using interruption = new Interruption(host);
     const summary = await task.run({
@@ -138,7 +138,11 @@ function wordProblem({ name, positional }: Task, words: readonly string[]): stri
 }
 
 /** Resolves the settings, adding what was wrong on the command line to what is wrong with them. */
-async function settingsOf(usage: Usage, host: Host): Promise<ReturnType<typeof resolveSettings>> {
+async function settingsOf(
+  { withoutData = false }: Task,
+  usage: Usage,
+  host: Host,
+): Promise<ReturnType<typeof resolveSettings>> {
   const problems = [...usage.problems];
   let file: unknown;
   if (usage.config !== undefined) {
@@ -149,7 +153,7 @@ async function settingsOf(usage: Usage, host: Host): Promise<ReturnType<typeof r
     }
   }
   try {
-    const resolved = resolveSettings({ preset: usage.preset, file, flags: usage.flags });
+    const resolved = resolveSettings({ preset: usage.preset, file, flags: usage.flags, withoutData });
     if (problems.length === 0) return resolved;
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;

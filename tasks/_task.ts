@@ -40,6 +40,8 @@ export interface Task {
   settings?: readonly string[];
   /** @default none */
   flags?: readonly OwnFlag[];
+  /** Whether a preset for clips of one's own may stand without a list of them. @default false */
+  withoutData?: boolean;
   /** The words it takes. @default none */
   positional?: { name: string; about: string; min: number; max: number };
   /**

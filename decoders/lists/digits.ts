@@ -154,7 +154,8 @@ async function replaceFile(path: string, text: string): Promise<void> {
 }
 
 /** Formats alternate, and each motion comes in both. */
-function clipName(part: DigitPart, index: number): string {
+/** Path of a clip from the demo's folder. */
+export function digitClipName(part: DigitPart, index: number): string {
   return `${part}/${String(index).padStart(6, "0")}.${index % 2 === 0 ? "webm" : "mp4"}`;
 }
 
@@ -163,7 +164,7 @@ function motionOf(index: number): number {
 }
 
 function listText(part: DigitPart, count: number): string {
-  return Array.from({ length: count }, (_, i) => `${clipName(part, i)} ${motionOf(i)}\n`).join("");
+  return Array.from({ length: count }, (_, i) => `${digitClipName(part, i)} ${motionOf(i)}\n`).join("");
 }
 
 /** Makes the clips that are not there, a worker a lane. */
@@ -171,7 +172,7 @@ async function makeMissing(options: DigitsOptions, parts: [DigitPart, number][])
   const { folder, lanes = navigator.hardwareConcurrency, signal, onProgress } = options;
   const missing = parts.flatMap(([part, count]) =>
     Array.from({ length: count }, (_, index) => ({ part, index }))
-      .filter(({ index }) => !isWritten(`${folder}/${clipName(part, index)}`))
+      .filter(({ index }) => !isWritten(`${folder}/${digitClipName(part, index)}`))
   );
   const total = options.trainClips + options.valClips;
   let done = total - missing.length;
@@ -213,7 +214,7 @@ function jobOf(options: DigitsOptions, part: DigitPart, index: number, digits: U
   const [choice, ...draws] = Array.from(options.uniforms(1 + MOTION_DRAWS, seed, "moving digit", part, index));
   const at = drawInteger(choice!, DIGIT_FILES[part].count) * DIGIT_PIXELS;
   return {
-    path: `${folder}/${clipName(part, index)}`,
+    path: `${folder}/${digitClipName(part, index)}`,
     digit: digits.slice(at, at + DIGIT_PIXELS),
     motion: motionOf(index),
     draws: Float64Array.from(draws),

@@ -18,6 +18,8 @@ import type { Preset } from "./preset.ts";
 export const k400VitB: Preset = {
   about: "AMD ViT-B on Kinetics-400 from a VideoMAE ViT-L teacher",
   needsData: true,
+  // Names such as abcdefghijk_000010_000020.mp4.
+  published: { format: "kinetics", trainClips: 240_436, valClips: 19_796, classes: 400, nameBytes: 29 },
   settings: {
     data: { views: 4 },
     clip: { frames: 16, stride: 4, sampling: "k400", crop: "multi-scale", size: 224, patch: 16, tubelet: 2 },

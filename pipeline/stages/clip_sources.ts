@@ -46,7 +46,10 @@ export function demoFolder({ settings }: StageContext): string {
  * @param demo The demo's lists, where the run uses it.
  * @throws {ListError} if a list cannot be read
  */
-export async function readClipSources(context: StageContext, demo: DemoResult | undefined): Promise<ClipSources> {
+export async function readClipSources(
+  context: Pick<StageContext, "settings">,
+  demo: DemoResult | undefined,
+): Promise<ClipSources> {
   const { data } = context.settings;
   const { readClipList } = await import("../../decoders/lists/clip_list.ts");
   const format = demo ? "videomae" : data.format;

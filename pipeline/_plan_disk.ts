@@ -1,0 +1,63 @@
+/** What a planned run will hold on disk, and whether it fits. */
+import fs from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { PlannedShards } from "./_plan_data.ts";
+import type { PlannedWork } from "./_plan_networks.ts";
+import type { Settings } from "./settings.ts";
+
+/** Bytes on disk. */
+export interface DiskPlan {
+  /** Frame and feature shard files. */
+  readonly shards: number;
+  /** Frame shards of both parts, exact where the names of the clips are known. */
+  readonly frameBytes: number;
+  readonly featureBytes: number;
+  /** Checkpoints kept: parameters and two moments, without what stands in their headers. */
+  readonly checkpointBytes: number;
+  readonly totalBytes: number;
+  /** Free where the cache lies or would lie; null if that cannot be told. */
+  readonly freeBytes: number | null;
+  /** Whether all of it is less than what is free, as if nothing were there yet. */
+  readonly fits: boolean | null;
+}
+
+/** Bytes of a parameter in a checkpoint: itself and two moments, f32. */
+const CHECKPOINT_BYTES = 12;
+
+/** Adds up. */
+export function planDisk(
+  { run, alignment }: Settings,
+  work: readonly PlannedWork[],
+  train: PlannedShards,
+  val: PlannedShards | undefined,
+): DiskPlan {
+  const isCached = alignment.teacherMode === "cached";
+  const frameBytes = train.frameBytes + (val?.frameBytes ?? 0);
+  const featureBytes = isCached ? train.featureBytes : 0;
+  const checkpointBytes = work.reduce((sum, { trains, steps, networks, parameters }) => {
+    const kept = Math.min(run.keepCheckpoints, Math.ceil(steps / networks / run.checkpointSteps));
+    return trains ? sum + kept * networks * CHECKPOINT_BYTES * parameters : sum;
+  }, 0);
+  const totalBytes = frameBytes + featureBytes + checkpointBytes;
+  const freeBytes = freeAt(run.cache);
+  return {
+    shards: train.shards * (isCached ? 2 : 1) + (val?.shards ?? 0),
+    frameBytes,
+    featureBytes,
+    checkpointBytes,
+    totalBytes,
+    freeBytes,
+    fits: freeBytes === null ? null : totalBytes <= freeBytes,
+  };
+}
+
+function freeAt(folder: string): number | null {
+  let path = resolve(folder);
+  while (!fs.existsSync(path) && dirname(path) !== path) path = dirname(path);
+  try {
+    const { bavail, bsize } = fs.statfsSync(path);
+    return bavail * bsize;
+  } catch {
+    return null;
+  }
+}

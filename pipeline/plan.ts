@@ -1,0 +1,152 @@
+/**
+ * Reckons a run before any of it is run: clips, steps, bytes on disk, parameters, arithmetic, memory, and hours at
+ * assumed rates or at those of a few measured steps; and whether keeping the teacher's features is cheaper than running
+ * the teacher in every step. Shard bytes are exact, memory is an estimate, decoding is not reckoned: its rate depends on
+ * the clips.
+ */
+import type { Engine } from "../models/runtime/engine.ts";
+import type { Compute } from "../models/shapes.ts";
+import { planTeacherMode, type TeacherModePlan } from "./_plan_cache.ts";
+import { plannedData, plannedShards } from "./_plan_data.ts";
+import { type DiskPlan, planDisk } from "./_plan_disk.ts";
+import { type MeasuredStep, type MeasureOptions, measureStep } from "./_plan_measure.ts";
+import { type PlannedMemory, type PlannedWork, plannedWork } from "./_plan_networks.ts";
+import type { Progress } from "./progress.ts";
+import type { ResolvedSettings, Settings, Stage } from "./settings.ts";
+import { computeType, maskSizes } from "./stages/stage_context.ts";
+import { teacherName } from "./stages/teacher.ts";
+import { cacheSettings } from "./stages/teach.ts";
+import { formatBytes } from "./units.ts";
+
+export type { TeacherModePlan } from "./_plan_cache.ts";
+
+/** Share of its peak that a device is taken to sustain; good training code reaches it with networks of this kind. */
+export const SUSTAINED = 0.4;
+/** Operations a second by device: that share of the dense bf16 peaks in the maker's data sheets. */
+export const ASSUMED_RATES: ReadonlyMap<string, number> = new Map([
+  ["H100", SUSTAINED * 989e12],
+  ["A100", SUSTAINED * 312e12],
+]);
+/** Name of this machine among the devices. */
+export const HERE = "here";
+
+/** A stage that executes a network. */
+export interface StagePlan {
+  readonly stage: Stage;
+  /** Clips of a batch. */
+  readonly batch: number;
+  readonly steps: number;
+  readonly parameters: number;
+  readonly gflopPerClip: number;
+  readonly gflopPerStep: number;
+  readonly memory: PlannedMemory;
+  /** By device; this machine's are those of measured steps. */
+  readonly hours: { readonly [device: string]: number };
+  readonly measured: MeasuredStep | null;
+  /** Why a stage was not measured although that was asked for. */
+  readonly unmeasured: string | null;
+}
+
+/** What {@linkcode planRun} reckons. */
+export interface Plan {
+  readonly preset: string | null;
+  readonly clips: { readonly train: number; readonly val: number; readonly classes: number; readonly source: string };
+  readonly views: { readonly train: number; readonly val: number };
+  readonly compute: Compute;
+  readonly disk: DiskPlan;
+  readonly stages: readonly StagePlan[];
+  readonly teacherMode: TeacherModePlan;
+}
+
+/** How to plan. */
+export interface PlanOptions {
+  readonly resolved: ResolvedSettings;
+  /** Clips where no list is named. */
+  readonly clips?: number | undefined;
+  /** Bytes a second that the disk writes and reads. */
+  readonly diskRate: number;
+  /** Times steps of each program on an engine. @default nothing is measured */
+  readonly measure?: MeasureHere | undefined;
+}
+
+/** How to measure on this machine. */
+export interface MeasureHere extends Pick<MeasureOptions, "steps" | "signal" | "now"> {
+  readonly engine: Engine;
+  /** Memory of its device that is free, bytes; programs that are estimated to need more are not tried. */
+  readonly freeBytes: number;
+  readonly progress: Progress;
+}
+
+/** Reckons. @throws {SettingsError} if a number of clips is asked for beside a list or the demo */
+export async function planRun(options: PlanOptions): Promise<Plan> {
+  const { resolved, diskRate, measure } = options;
+  const { settings, preset } = resolved;
+  const compute = measure ? computeType(settings, measure.engine) : assumedCompute(settings);
+  const engineName = measure?.engine.name ?? (settings.run.engine === "tfjs" ? "tfjs" : "xla");
+  const data = await plannedData(resolved, options.clips);
+  const teacher = { name: teacherName(settings.teacher), sha256: "0".repeat(64) };
+  const train = plannedShards(
+    data.train,
+    "train",
+    settings,
+    cacheSettings(settings, teacher, `${compute} on ${engineName}`),
+  );
+  const val = data.val && plannedShards(data.val, "val", settings, undefined);
+  const work = plannedWork(settings, data, compute);
+  const stages: StagePlan[] = [];
+  for (const planned of work) stages.push(stagePlan(planned, measure && await measureHere(planned, settings, measure)));
+  return {
+    preset,
+    clips: { train: data.train.clips, val: data.val?.clips ?? 0, classes: data.classes, source: data.source },
+    views: { train: train.rows, val: val?.rows ?? 0 },
+    compute,
+    disk: planDisk(settings, work, train, val),
+    stages,
+    teacherMode: planTeacherMode({ settings, compute, data, train, diskRate, rates: teacherRates(stages) }),
+  };
+}
+
+/** The number format that an engine would choose, as far as the settings tell. */
+function assumedCompute({ run }: Settings): Compute {
+  if (run.precision !== "auto") return run.precision;
+  return run.engine !== "tfjs" && (run.device === "cuda" || run.device === "tpu") ? "bf16" : "f32";
+}
+
+async function measureHere(
+  { stage, program, memory: { total } }: PlannedWork,
+  settings: Settings,
+  { engine, freeBytes, progress, ...options }: MeasureHere,
+): Promise<MeasuredStep | string> {
+  if (total > freeBytes) {
+    return `${stage} needs about ${formatBytes(total)}, ${formatBytes(freeBytes)} are free: take a smaller batch`;
+  }
+  using _bar = progress.begin(`measure ${stage}`, options.steps, "steps");
+  return await measureStep(engine, program, { ...options, sizes: maskSizes(settings), seed: settings.run.seed });
+}
+
+function stagePlan(work: PlannedWork, found: MeasuredStep | string | undefined): StagePlan {
+  const { stage, batch, steps, parameters, flopPerStep, memory } = work;
+  const measured = typeof found === "object" ? found : null;
+  const hours = new Map(measured ? [[HERE, steps * measured.stepSeconds / 3600]] : []);
+  for (const [device, rate] of ASSUMED_RATES) hours.set(device, steps * flopPerStep / rate / 3600);
+  return {
+    stage,
+    batch,
+    steps,
+    parameters,
+    gflopPerClip: flopPerStep / batch / 1e9,
+    gflopPerStep: flopPerStep / 1e9,
+    memory,
+    hours: Object.fromEntries(hours),
+    measured,
+    unmeasured: typeof found === "string" ? found : null,
+  };
+}
+
+/** How fast each device runs the teacher: this machine as it was measured, the others as assumed. */
+function teacherRates(stages: readonly StagePlan[]): Map<string, number> {
+  const timed = stages.filter(({ stage, measured }) => measured && (stage === "teach" || stage === "pretrain"));
+  const own = timed.at(0);
+  const here: [string, number][] = own ? [[HERE, own.gflopPerStep * 1e9 / own.measured!.stepSeconds]] : [];
+  return new Map([...here, ...ASSUMED_RATES]);
+}

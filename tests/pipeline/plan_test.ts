@@ -1,0 +1,108 @@
+/** Plans: numbers that can be checked by hand, and the bytes of a real run. */
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { runChain } from "../../pipeline/chain.ts";
+import { ASSUMED_RATES, HERE, type Plan, planRun } from "../../pipeline/plan.ts";
+import { silentProgress } from "../../pipeline/progress.ts";
+import { resolveSettings, SettingsError } from "../../pipeline/settings.ts";
+import { tfjsEngine } from "../models/_engines.ts";
+import { tinyFlags } from "./_tiny_run.ts";
+
+const resolve = (preset: string, flags: Record<string, unknown> = {}) =>
+  resolveSettings({ preset, flags, withoutData: true });
+const plan = (preset: string, flags: Record<string, unknown> = {}, clips?: number) =>
+  planRun({ resolved: resolve(preset, flags), clips, diskRate: 1e9 });
+const stage = ({ stages }: Plan, name: string) => stages.find((planned) => planned.stage === name)!;
+
+Deno.test("the plan of ViT-S on Something-Something is what a sheet of paper says", async () => {
+  const found = await plan("ssv2-vit-s", { teacher: "vit-l.safetensors" });
+  assertEquals(found.clips, {
+    train: 168_913,
+    val: 24_777,
+    classes: 174,
+    source: "the published size, names of 11 bytes",
+  });
+  assertEquals(found.stages.map(({ stage }) => stage), ["teach", "pretrain", "finetune", "evaluate", "probe"]);
+  // floor(168,913 / 2,048) = 82 steps an epoch.
+  const pretrain = stage(found, "pretrain");
+  assertEquals([pretrain.batch, pretrain.steps], [2048, 82 * 800]);
+  // Encoder 21,879,936; narrowing 384 x 192, mask token 192; decoder of 4 x (12 x 192^2 + 9 x 192 + 2 x 192 less its
+  // key bias), norm, head 192 x 1,536; two projections 384 x 1,024 and tokens; two generators of two blocks 1,024 wide.
+  const block = (width: number) => 12 * width ** 2 + 4 * width + 9 * width - width;
+  const decoder = 384 * 192 + 192 + 4 * block(192) + 2 * 192 + 192 * 1536 + 1536;
+  const alignment = 2 * (384 * 1024 + 1024 + 2 * block(1024));
+  assertEquals(pretrain.parameters, 21_879_936 + decoder + alignment);
+  // The method's own multiply-adds: encoder 3.6, pixel decoder 6.6, generators 2 x 10.5; then ends and projections.
+  const ends = 160 * 1536 * 384 + 160 * 384 * 192 + 1408 * 192 * 1536 + 2 * 160 * 384 * 1024;
+  const forward = 3.63e9 + 6.55e9 + 2 * 10.49e9 + ends;
+  // The way back costs twice as much, but for the pixels, which need no gradient.
+  assertAlmostEquals(pretrain.gflopPerClip, 2 * (3 * forward - 160 * 1536 * 384) / 1e9, 0.2);
+  assertAlmostEquals(stage(found, "teach").gflopPerClip, 2 * (125.9 + 392 * 1536 * 1024 / 1e9), 0.1);
+  assertAlmostEquals(stage(found, "evaluate").gflopPerClip, 2 * 57, 0.5);
+  // A view is 1,568 cubes of 1,536 bytes; features are two levels of 392 x 1,024 float16.
+  const frames = (found.views.train + found.views.val) * 1568 * 1536;
+  const features = 168_913 * 4 * 2 * 392 * 1024 * 2;
+  assert(found.disk.frameBytes > frames && found.disk.frameBytes < frames * 1.001, `${found.disk.frameBytes}`);
+  assert(found.disk.featureBytes > features && found.disk.featureBytes < features * 1.001);
+  const [device, rate] = [...ASSUMED_RATES][0]!;
+  assertAlmostEquals(pretrain.hours[device]!, 82 * 800 * pretrain.gflopPerStep * 1e9 / rate / 3600, 1e-9);
+});
+
+Deno.test("cached or online is decided by computing saved against bytes moved", async () => {
+  const { teacherMode } = await plan("ssv2-vit-s");
+  assertEquals([teacherMode.viewsTaught, teacherMode.clipsSeen], [4 * 168_913, 82 * 800 * 2048]);
+  const { verdicts, bytesRead, bytesWritten, teacherGflopPerClip } = teacherMode;
+  for (const { device, computeHoursSaved, transferHours, breakEvenBytesPerSecond, cheaper } of verdicts) {
+    const flop = (82 * 800 * 2048 - 4 * 168_913) * teacherGflopPerClip * 1e9;
+    assertAlmostEquals(computeHoursSaved, flop / ASSUMED_RATES.get(device)! / 3600, 1e-9);
+    assertAlmostEquals(transferHours, (bytesRead + bytesWritten) / 1e9 / 3600, 1e-6);
+    assertEquals(cheaper, breakEvenBytesPerSecond! < 1e9 ? "cached" : "online");
+  }
+  // One epoch sees each clip once: the cache cannot save anything.
+  const once = await plan("ssv2-vit-s", { "pretrain-epochs": 1, "pretrain-warmup-epochs": 0, views: 1 });
+  assertEquals(once.teacherMode.verdicts.map((v) => [v.cheaper, v.breakEvenBytesPerSecond]), [
+    ["online", null],
+    ["online", null],
+  ]);
+});
+
+Deno.test("what does not run is not planned, and --clips stands for a list only where one is missing", async () => {
+  const online = await plan("k400-vit-b", { "teacher-mode": "online", teacher: "t.safetensors" }, 1000);
+  assertEquals([online.clips.train, online.clips.val], [900, 100]);
+  assertEquals(online.stages.map(({ stage }) => stage), ["pretrain", "finetune", "evaluate", "probe"]);
+  assertEquals(online.disk.featureBytes, 0);
+  assert(stage(online, "pretrain").gflopPerClip > stage(await plan("k400-vit-b"), "pretrain").gflopPerClip + 253);
+  await assertRejects(() => plan("demo", {}, 1000), SettingsError, "--train-clips");
+});
+
+Deno.test("shards have the bytes that were planned, and measured steps come with hours for this machine", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "tubelet_plan_" });
+  try {
+    const resolved = resolveSettings({ preset: "demo", flags: { ...tinyFlags(folder), until: "teach" } });
+    const measure = {
+      engine: await tfjsEngine(),
+      steps: 1,
+      freeBytes: 600_000,
+      signal: new AbortController().signal,
+      now: () => performance.now(),
+      progress: silentProgress,
+    };
+    const planned = await planRun({ resolved, diskRate: 1e9, measure });
+    const { summary } = await runChain({
+      resolved,
+      command: ["pretrain-video"],
+      signal: measure.signal,
+      progress: silentProgress,
+      print: () => {},
+      warn: () => {},
+    });
+    const { frameBytes, featureBytes, shards } = planned.disk;
+    assertEquals([frameBytes + featureBytes, shards], [summary.data!.bytes, summary.data!.shards]);
+    for (const { stage, steps, hours, measured, unmeasured, memory } of planned.stages) {
+      assertEquals(unmeasured !== null, memory.total > measure.freeBytes, stage);
+      if (measured) assertAlmostEquals(hours[HERE]!, steps * measured.stepSeconds / 3600, 1e-12);
+    }
+    assert(planned.stages.some(({ measured }) => measured) && planned.stages.some(({ unmeasured }) => unmeasured));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

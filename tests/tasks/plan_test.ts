@@ -1,0 +1,27 @@
+/** The plan as a user asks for it, with the permissions that the task has. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+async function plan(...args: string[]) {
+  const command = new Deno.Command(Deno.execPath(), { args: ["task", "--quiet", "plan", ...args], cwd: ROOT });
+  const { code, stdout, stderr } = await command.output();
+  const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+  return { code, lines, errors: new TextDecoder().decode(stderr) };
+}
+
+Deno.test("a published recipe is planned without a list, for people and as one JSON line", async () => {
+  const { code, lines, errors } = await plan("--preset", "ssv2-vit-s", "--json");
+  assertEquals([code, errors], [0, ""]);
+  assertStringIncludes(lines[0]!, "168,913 for training, 24,777 for validation, 174 classes");
+  assert(lines.some((line) => /^ {2}pretrain +2,048 +65,600 +75,198,656 +191 /.test(line)), lines.join("\n"));
+  assert(lines.some((line) => line.startsWith("  on one H100: ")), lines.join("\n"));
+  const found = JSON.parse(lines.at(-1)!);
+  assertEquals([found.preset, found.clips.train, found.disk.fits !== undefined], ["ssv2-vit-s", 168_913, true]);
+});
+
+Deno.test("numbers that cannot be used are refused with exit code 2", async () => {
+  const { code, errors } = await plan("--preset", "ssv2-vit-s", "--clips", "many");
+  assertEquals(code, 2);
+  assertStringIncludes(errors, '--clips is "many": expected a whole number above 0');
+});
