@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { initialParameters } from "../../../models/parameters.ts";
 import { runChain } from "../../../pipeline/chain.ts";
 import { standardized } from "../../../pipeline/probe/features.ts";
+import { fitLinearProbe, linearAccuracy } from "../../../pipeline/probe/linear_probe.ts";
 import { neighbourAccuracy } from "../../../pipeline/probe/nearest_neighbours.ts";
 import { silentProgress } from "../../../pipeline/progress.ts";
 import { uniforms } from "../../../pipeline/random.ts";
@@ -20,10 +21,19 @@ import { tfjsEngine } from "../../models/_engines.ts";
 import { tinyFlags } from "../_tiny_run.ts";
 
 const VIEWS = 6;
+/** Validation clips: enough for another view to give another accuracy. */
+const CLIPS = 24;
 
 Deno.test("a clip's class is that of the mean over its six views, and probes look at the middle one", () =>
   inTempDir(async (folder) => {
-    const flags = { ...tinyFlags(folder), "eval-segments": "2", "eval-crops": "3" };
+    // More frames than a view has, so that the segments differ.
+    const flags = {
+      ...tinyFlags(folder),
+      "clip-frames": "9",
+      "val-clips": String(CLIPS),
+      "eval-segments": "2",
+      "eval-crops": "3",
+    };
     const resolved = resolveSettings({ preset: "demo", flags });
     const { summary } = await runChain({
       resolved,
@@ -38,7 +48,7 @@ Deno.test("a clip's class is that of the mean over its six views, and probes loo
     const { prepare, pretrain, finetune, probe } = results;
     using val = openFramesSet(prepare!.val!.folder);
     using train = openFramesSet(prepare!.train.folder);
-    assertEquals([val.config.views, val.rows, train.config.views], [VIEWS, 8 * VIEWS, 1]);
+    assertEquals([val.config.views, val.rows, train.config.views], [VIEWS, CLIPS * VIEWS, 1]);
     assertEquals(summary.accuracy!.kind, "top-1 after fine-tuning, mean of 6 views");
 
     const engine = await tfjsEngine(), labels = itemLabels(val);
@@ -58,7 +68,8 @@ Deno.test("a clip's class is that of the mean over its six views, and probes loo
       await checkpointParameters(finetune!.student.checkpoint, forward.parameters),
     );
     const logits = await output(classifier, val, [...Array(val.rows).keys()], "logits");
-    const means = Array.from({ length: 8 }, (_, item) => {
+    assert(logits[0]!.some((logit, c) => logit !== logits[3]![c]), "the segments show the same");
+    const means = Array.from({ length: CLIPS }, (_, item) => {
       const views = logits.slice(item * VIEWS, (item + 1) * VIEWS).map((view) => {
         const powers = view.map(Math.exp), sum = powers.reduce((a, b) => a + b);
         return powers.map((power) => power / sum);
@@ -66,16 +77,16 @@ Deno.test("a clip's class is that of the mean over its six views, and probes loo
       return views[0]!.map((_, c) => views.reduce((sum, view) => sum + view[c]!, 0) / VIEWS);
     });
     const best = means.map((mean) => mean.indexOf(Math.max(...mean)));
-    assertEquals(summary.accuracy!.student, best.filter((c, item) => c === labels[item]).length / 8);
+    assertEquals(summary.accuracy!.student, best.filter((c, item) => c === labels[item]).length / CLIPS);
     const lines = (await Deno.readTextFile(join(folder, "run", "predictions-student.csv"))).trim().split("\n").slice(1);
-    assertEquals(lines.length, 8);
+    assertEquals(lines.length, CLIPS);
     lines.map((line) => line.split(",")).forEach(([, label, prediction, probability], item) => {
       assertEquals([Number(label), Number(prediction)], [labels[item], best[item]]);
       assertAlmostEquals(Number(probability), means[item]![best[item]!]!, 6e-5);
     });
     const classes = (await Deno.readTextFile(join(folder, "run", "per-class-student.csv"))).trim().split("\n");
     assertEquals(classes[0], "class,clips,top-1");
-    assertEquals(classes.slice(1).reduce((sum, line) => sum + Number(line.split(",")[1]), 0), 8);
+    assertEquals(classes.slice(1).reduce((sum, line) => sum + Number(line.split(",")[1]), 0), CLIPS);
 
     const pooled = probedFeatures(resolved.settings, "f32");
     using encoder = await Network.load(
@@ -88,18 +99,21 @@ Deno.test("a clip's class is that of the mean over its six views, and probes loo
       const found = await output(encoder, frames, items.map((item) => item * frames.config.views + view), "features");
       return { values: Float32Array.from(found.flat()), width: 16, labels: Int32Array.from(items, (i) => all[i]!) };
     };
-    const knn = async () => {
+    const probes = async () => {
       // Segment 1 of 2, crop 1 of 3.
       const scaled = standardized(await features(train, 0), await features(val, 4));
-      return await neighbourAccuracy(scaled.train, scaled.val, 8);
+      return {
+        knn: await neighbourAccuracy(scaled.train, scaled.val, 8),
+        linear: linearAccuracy(scaled.val, 8, await fitLinearProbe(scaled.train, 8)),
+      };
     };
-    assertEquals([probe!.labelled, probe!.clips, probe!.classes], [16, 8, 8]);
-    assertEquals(probe!.student.knn, await knn());
+    assertEquals([probe!.labelled, probe!.clips, probe!.classes], [16, CLIPS, 8]);
+    assertEquals(probe!.student, await probes());
     encoder.setParameters(initialParameters(
       pooled.parameters,
       (count, name) => uniforms(count, resolved.settings.run.seed, "classifier start", name),
     ));
-    assertEquals(probe!.scratch.knn, await knn());
+    assertEquals(probe!.scratch, await probes());
     assertEquals(summary.probe, {
       knn: probe!.student.knn,
       linear: probe!.student.linear,
