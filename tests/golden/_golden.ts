@@ -1,12 +1,27 @@
 /** Reads golden cases of networks and compares with them at the tolerances of GOLDEN.md. */
 import { assert } from "@std/assert";
+import { existsSync } from "node:fs";
 import { SafetensorsFile } from "../../models/checkpoints/safetensors.ts";
 
 /** Folder of the golden files: GOLDEN_DIR, else the copy in the repository. */
 const GOLDEN = Deno.env.get("GOLDEN_DIR") ?? `${import.meta.dirname}/../fixtures/golden`;
 
+/** Whether GOLDEN_DIR names another folder, which may lack any case. */
+export const OTHER_GOLDEN = Deno.env.get("GOLDEN_DIR") !== undefined;
+
 export function goldenPath(name: string): string {
   return `${GOLDEN}/${name}`;
+}
+
+/**
+ * A test of one case by its name; another folder of cases need not have it.
+ *
+ * @param files Files of the case.
+ */
+export function goldenTest(name: string, files: readonly string[], fn: () => Promise<void>): void {
+  const absent = files.filter((file) => !existsSync(goldenPath(file)));
+  const note = absent.length > 0 ? ` (skipped: ${GOLDEN} has no ${absent.join(", ")})` : "";
+  Deno.test({ name: name + note, ignore: absent.length > 0, fn });
 }
 
 /** The parsed JSON of one case; the caller states its shape. */

@@ -4,10 +4,10 @@ import { normalizedPixels, pixelTarget } from "../../models/patch_embed.ts";
 import { sinusoid } from "../../models/positions.ts";
 import { input, program } from "../../models/tensor/mod.ts";
 import { amdMask, maskCounts, splitPositions, tubeTokens, videoMaeMask } from "../../models/tube_masks.ts";
-import { type ClipConfig, cubesOf, goldenJson, goldenTensors } from "./_golden.ts";
+import { type ClipConfig, cubesOf, goldenJson, goldenTensors, goldenTest } from "./_golden.ts";
 import { goldenEngine, runOnce } from "./_run.ts";
 
-Deno.test("position tables are the official ones", async () => {
+goldenTest("position tables are the official ones", ["videomae-pos.json", "videomae-pos.safetensors"], async () => {
   interface Positions {
     tables: Record<string, { positions: number; width: number; sum: number; sum_sq: number; weighted_sum: number }>;
   }
@@ -75,7 +75,7 @@ function orderOf(perm: readonly number[]): Uint32Array {
 
 const sum = (values: Iterable<number>) => Array.from(values).reduce((a, b) => a + b, 0);
 
-Deno.test("mask counts are the official floors", async () => {
+goldenTest("mask counts are the official floors", ["masks.json"], async () => {
   const { counts, tube_two_class } = await goldenJson<Masks>("masks.json");
   for (const { grid_t_h_w: [slots, rows, columns], ratio_student, ratio_teacher, ...totals } of counts) {
     const { studentVisible, teacherVisible } = maskCounts(rows * columns, ratio_student, ratio_teacher);
@@ -88,7 +88,7 @@ Deno.test("mask counts are the official floors", async () => {
   }
 });
 
-Deno.test("masks from a given shuffle are the official ones", async () => {
+goldenTest("masks from a given shuffle are the official ones", ["masks.json"], async () => {
   const { examples, tube_two_class } = await goldenJson<Masks>("masks.json");
   for (const example of examples) {
     const { grid_t_h_w: [slots, rows, columns], ratio_student, ratio_teacher, perm } = example;
@@ -122,28 +122,32 @@ Deno.test("masks from a given shuffle are the official ones", async () => {
   }
 });
 
-Deno.test("normalised pixels and pixel targets are the official ones", async () => {
-  interface Patchify {
-    config: Omit<ClipConfig, "img" | "batch"> & { height: number; width: number };
-    constant_cubes: { tokens: number[] };
-  }
-  const { config: { height, width, ...rest }, constant_cubes } = await goldenJson<Patchify>("patchify.json");
-  const config = { ...rest, img: [height, width] as [number, number], batch: 1 };
-  const stored = await goldenTensors("patchify.safetensors");
-  const clip = stored.get("clip_u8")!.data;
-  const [tokens, values] = stored.get("cubes_of_clip")!.shape as [number, number];
-  const cubes = input("cubes", [1, tokens, values], "u8");
-  const results = await runOnce(
-    await goldenEngine(),
-    program("patchify", { pixels: normalizedPixels(cubes), target: pixelTarget(cubes) }),
-    new Map([["cubes", cubesOf(config, (_, t, y, x, c) => clip[((t * height + y) * width + x) * 3 + c]!)]]),
-  );
-  const pixels = results.get("pixels")!;
-  stored.get("cubes_of_clip")!.data.forEach((value, i) => assertAlmostEquals(pixels[i]!, value, 1e-6));
-  const target = results.get("target")!;
-  stored.get("target_float64")!.data.forEach((value, i) => {
-    // A cube of one colour is exactly 0 here; the official float32 has amplified rounding in its place.
-    const isConstant = constant_cubes.tokens.includes(Math.floor(i / values));
-    assertAlmostEquals(target[i]!, value, isConstant ? 0 : 1e-5);
-  });
-});
+goldenTest(
+  "normalised pixels and pixel targets are the official ones",
+  ["patchify.json", "patchify.safetensors"],
+  async () => {
+    interface Patchify {
+      config: Omit<ClipConfig, "img" | "batch"> & { height: number; width: number };
+      constant_cubes: { tokens: number[] };
+    }
+    const { config: { height, width, ...rest }, constant_cubes } = await goldenJson<Patchify>("patchify.json");
+    const config = { ...rest, img: [height, width] as [number, number], batch: 1 };
+    const stored = await goldenTensors("patchify.safetensors");
+    const clip = stored.get("clip_u8")!.data;
+    const [tokens, values] = stored.get("cubes_of_clip")!.shape as [number, number];
+    const cubes = input("cubes", [1, tokens, values], "u8");
+    const results = await runOnce(
+      await goldenEngine(),
+      program("patchify", { pixels: normalizedPixels(cubes), target: pixelTarget(cubes) }),
+      new Map([["cubes", cubesOf(config, (_, t, y, x, c) => clip[((t * height + y) * width + x) * 3 + c]!)]]),
+    );
+    const pixels = results.get("pixels")!;
+    stored.get("cubes_of_clip")!.data.forEach((value, i) => assertAlmostEquals(pixels[i]!, value, 1e-6));
+    const target = results.get("target")!;
+    stored.get("target_float64")!.data.forEach((value, i) => {
+      // A cube of one colour is exactly 0 here; the official float32 has amplified rounding in its place.
+      const isConstant = constant_cubes.tokens.includes(Math.floor(i / values));
+      assertAlmostEquals(target[i]!, value, isConstant ? 0 : 1e-5);
+    });
+  },
+);
