@@ -3,6 +3,7 @@
  * that execute them. The tasks are thin shells over the same functions.
  */
 export { type ChainOptions, type ChainResult, runChain } from "./pipeline/chain.ts";
+export { type ExportOptions, type ExportResult, exportRun } from "./pipeline/export.ts";
 export { type Progress, silentProgress } from "./pipeline/progress.ts";
 export { type ResolvedSettings, resolveSettings, type Settings, SettingsError } from "./pipeline/settings.ts";
 export { type FramesSet, openFramesSet } from "./pipeline/shards/frame_shards.ts";
@@ -17,6 +18,7 @@ export { initialParameters } from "./models/parameters.ts";
 export { teacherForward } from "./models/teacher.ts";
 export { reconstruction, videoMaeStep } from "./models/videomae.ts";
 export { loadParameters } from "./models/checkpoints/official_names.ts";
+export { openWeights, type WeightsSource } from "./models/checkpoints/open_weights.ts";
 export { SafetensorsFile, writeSafetensors } from "./models/checkpoints/safetensors.ts";
 export type { Engine, Executable } from "./models/runtime/engine.ts";
 export { openEngine } from "./models/runtime/open_engine.ts";

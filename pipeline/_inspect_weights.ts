@@ -1,7 +1,8 @@
-/** Looks at safetensors files, and at one checkpoint: its files against sizes and SHA-256, each with what is wrong. */
+/** Looks at files of weights, and at one checkpoint: its files against sizes and SHA-256, each with what is wrong. */
 import fs from "node:fs";
 import { basename, join } from "node:path";
 import * as z from "zod";
+import { openWeights, type WeightsSource } from "../models/checkpoints/open_weights.ts";
 import { SafetensorsFile } from "../models/checkpoints/safetensors.ts";
 import { sizeOf } from "../models/tensor/mod.ts";
 import { type Facts, type Inspection, reasonOf } from "./inspection.ts";
@@ -14,15 +15,24 @@ const stateFile = z.object({
   state: z.json(),
 });
 
-/** Checks the header of a safetensors file, and that its tensors fill it; the format has no checksum. */
-export async function inspectSafetensors(path: string): Promise<Inspection> {
+/** Names of files of weights. */
+export const WEIGHTS_FILE = /\.(?:safetensors|pth|pt|bin)$|\.index\.json$/;
+
+/** Checks that a file of weights is one, and that its tensors lie in it; the formats have no checksum. */
+export async function inspectWeights(path: string): Promise<Inspection> {
+  const kind = path.endsWith(".safetensors")
+    ? "safetensors file"
+    : path.endsWith(".json")
+    ? "list of weight files"
+    : "PyTorch file";
   try {
-    await using file = await SafetensorsFile.open(path);
-    const metadata = file.metadata.size > 0 ? { metadata: Object.fromEntries(file.metadata) } : {};
-    const facts = { bytes: fs.statSync(path).size, ...tensorFacts(file), ...metadata };
-    return { path, kind: "safetensors file", facts, problems: [] };
+    await using weights = await openWeights(path);
+    const bytes = weights.files.reduce((sum, file) => sum + fs.statSync(file).size, 0);
+    const texts = weights instanceof SafetensorsFile ? weights.metadata : new Map();
+    const metadata = texts.size > 0 ? { metadata: Object.fromEntries(texts) } : {};
+    return { path, kind, facts: { bytes, ...tensorFacts(weights), ...metadata }, problems: [] };
   } catch (error) {
-    return { path, kind: "safetensors file", facts: {}, problems: [reasonOf(error)] };
+    return { path, kind, facts: {}, problems: [reasonOf(error)] };
   }
 }
 
@@ -67,11 +77,11 @@ async function checkFile(
   const hash = await sha256OfFile(path);
   if (hash !== sha256) return `${path} has SHA-256 ${hash}, was written with ${sha256}`;
   if (!name.endsWith(".safetensors")) return { file: name, bytes, sha256 };
-  const { facts, problems } = await inspectSafetensors(path);
+  const { facts, problems } = await inspectWeights(path);
   return problems[0] ?? { file: name, ...facts, sha256 };
 }
 
-function tensorFacts({ tensors }: SafetensorsFile): Facts {
+function tensorFacts({ tensors }: WeightsSource): Facts {
   const all = [...tensors.values()];
   const types = [...Map.groupBy(all, ({ dtype }) => dtype)].map(([dtype, of]) => `${of.length} ${dtype}`);
   return {

@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { inspectCache, isCache } from "./_inspect_cache.ts";
 import { inspectCheckpoints, inspectRun } from "./_inspect_run.ts";
 import { inspectShard, inspectShardSet, SHARD_FILE } from "./_inspect_shards.ts";
-import { inspectCheckpoint, inspectSafetensors } from "./_inspect_weights.ts";
+import { inspectCheckpoint, inspectWeights, WEIGHTS_FILE } from "./_inspect_weights.ts";
 import type { Inspection } from "./inspection.ts";
 import { type Progress, silentProgress } from "./progress.ts";
 
@@ -27,7 +27,7 @@ export class UnknownPathError extends Error {
 const CHECKPOINT = /^step-\d{8,}$/;
 
 /**
- * Looks at a path. Shards are verified completely, checkpoints by the SHA-256 of their files, safetensors files by their
+ * Looks at a path. Shards are verified completely, checkpoints by the SHA-256 of their files, files of weights by their
  * header; a cache is only listed, each of its sets can be inspected on its own.
  *
  * @param path A file or folder.
@@ -39,7 +39,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   if (!found) throw new UnknownPathError(`There is nothing at ${path}: name a file or folder that exists`);
   const name = basename(resolve(path));
   if (found.isFile() && SHARD_FILE.test(name)) return await inspectShard(path);
-  if (found.isFile() && name.endsWith(".safetensors")) return await inspectSafetensors(path);
+  if (found.isFile() && WEIGHTS_FILE.test(name)) return await inspectWeights(path);
   if (!found.isDirectory()) throw unknown(path);
   const names = fs.readdirSync(path);
   if (names.includes("state.json") || CHECKPOINT.test(name)) return await inspectCheckpoint(path);
@@ -56,7 +56,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
 function unknown(path: string): UnknownPathError {
   return new UnknownPathError(
     `${path} is nothing that this program makes: expected a shard (shard-00000.h5), a folder of shards, ` +
-      "a checkpoint (step-00000000), a .safetensors file, a run or a cache",
+      "a checkpoint (step-00000000), a .safetensors, .pth or .index.json file, a run or a cache",
   );
 }
 

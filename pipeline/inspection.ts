@@ -10,6 +10,8 @@ export type InspectedKind =
   | "checkpoint"
   | "checkpoints"
   | "safetensors file"
+  | "PyTorch file"
+  | "list of weight files"
   | "run"
   | "cache";
 

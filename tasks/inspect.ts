@@ -17,7 +17,7 @@ await main({
   settings: [],
   positional: {
     name: "PATH",
-    about: "Shard, folder of shards, checkpoint, .safetensors file, run or cache",
+    about: "Shard, folder of shards, checkpoint, .safetensors, .pth or .index.json file, run or cache",
     min: 1,
     max: 1,
   },

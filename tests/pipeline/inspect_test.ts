@@ -160,6 +160,22 @@ Deno.test("a safetensors file is counted, and a cut one is not whole", () =>
     assertMatch(problemOf(await inspect(path)), /is not a whole safetensors file: .*\. Fetch or export it again/);
   }));
 
+Deno.test("files of torch.save and lists of several files are counted too", () =>
+  inTempDir(async (folder) => {
+    const fixture = `${import.meta.dirname}/../fixtures/pth/archive.pth`;
+    const { kind, facts, problems } = await inspect(fixture);
+    const dtypes = "7 F32, 1 F16, 1 BF16, 1 F64, 1 I64, 1 BOOL";
+    const expected = { tensors: 12, parameters: 33, dtypes };
+    assertEquals([kind, facts, problems], ["PyTorch file", { bytes: Deno.statSync(fixture).size, ...expected }, []]);
+    const list = `${folder}/model.index.json`;
+    Deno.writeTextFileSync(list, '{"weight_map": {"weight": "a.bin"}}');
+    Deno.copyFileSync(fixture, `${folder}/a.bin`);
+    const listed = await inspect(list);
+    assertEquals([listed.kind, listed.facts["tensors"], listed.problems], ["list of weight files", 1, []]);
+    Deno.removeSync(`${folder}/a.bin`);
+    assertEquals((await inspect(list)).problems.length, 1);
+  }));
+
 Deno.test("a run shows its stages, the newest whole checkpoint of each training and the last losses", () =>
   inTempDir(async (folder) => {
     const path = `${folder}/run`;
