@@ -179,8 +179,11 @@ const evaluate = define({
 
 const probe = define({
   name: "probe",
-  applies: ({ results: { prepare } }) => {
-    return prepare!.train.labelled > 0 && prepare!.classes.length > 1 && (prepare!.val?.labelled ?? 0) > 0;
+  applies: ({ results: { prepare }, settings, print }) => {
+    const { train, val, classes } = prepare!;
+    if (train.labelled > 0 && classes.length > 1 && (val?.labelled ?? 0) > 0) return true;
+    if (settings.run.only === "probe") print("No probe: it needs training and validation clips of two classes or more");
+    return false;
   },
   inputs: ({ results }) => ({
     train: results.prepare!.train.contentSha256,
