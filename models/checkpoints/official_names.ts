@@ -42,6 +42,9 @@ const PATCH_EMBEDDING = "patch_embed.proj.weight";
 /** Rows of the packed matrix, in this order. */
 const PACKED = ["q", "k", "v"] as const;
 
+/** How many tensors that do not fit a message lists. */
+const SHOWN_MISFITS = 5;
+
 /** What was found in a file. */
 export interface LoadedParameters {
   /** f32 values of the parameters that were found, by our names. */
@@ -57,17 +60,27 @@ export interface LoadedParameters {
  * `encoder.` prefix, so that pre-training, classification and teacher files serve each other; `module.` in front of all
  * names does not matter.
  *
- * @throws {TypeError} if a tensor has another shape than the network's; the message names both
+ * @throws {TypeError} if tensors have other shapes than the network's, before any is read; the message names both
  */
 export async function loadParameters(
   file: TensorSource,
   specs: readonly ParameterSpec[],
 ): Promise<LoadedParameters> {
+  const found = specs.map((spec) => ({ spec, source: inFile(file, sources(spec.name)) }));
+  const misfits = found.flatMap(({ spec, source }) =>
+    source && !fits(file, spec, source) ? [misfit(file, spec, source)] : []
+  );
+  if (misfits.length > 0) {
+    const more = misfits.length > SHOWN_MISFITS ? `; and ${misfits.length - SHOWN_MISFITS} more` : "";
+    throw new TypeError(
+      `${file.path} is of another network: ${misfits.slice(0, SHOWN_MISFITS).join("; ")}${more}. ` +
+        "Is it of another width, patch or tubelet size?",
+    );
+  }
   const values = new Map<string, Float32Array<ArrayBuffer>>();
   const missing: string[] = [];
   const unused = new Set(file.tensors.keys());
-  for (const spec of specs) {
-    const source = inFile(file, sources(spec.name));
+  for (const { spec, source } of found) {
     if (source === undefined) {
       missing.push(spec.name);
     } else {
@@ -84,23 +97,27 @@ function inFile({ tensors }: TensorSource, sources: readonly Source[]): Source |
   return [...sources, ...wrapped].find(({ name }) => tensors.has(name));
 }
 
+/** Whether a tensor of a patch embedding is a convolution, not our matrix. */
+function isConvolution({ name }: ParameterSpec, shape: Shape): boolean {
+  return name.endsWith(PATCH_EMBEDDING) && shape.length > 2;
+}
+
+function fits(file: TensorSource, spec: ParameterSpec, { name, parts }: Source): boolean {
+  const { shape } = file.tensors.get(name)!;
+  return isConvolution(spec, shape)
+    ? shape[0] === spec.shape[0] && shape[1] === CHANNELS && sizeOf(shape) === sizeOf(spec.shape)
+    : sameShape([shape[0]! / parts, ...shape.slice(1)], spec.shape);
+}
+
+function misfit(file: TensorSource, spec: ParameterSpec, { name }: Source): string {
+  const { shape } = file.tensors.get(name)!;
+  return `${name} is [${shape.join(", ")}], which does not fit ${spec.name}, [${spec.shape.join(", ")}]`;
+}
+
 async function loadOne(file: TensorSource, spec: ParameterSpec, { name, part, parts }: Source) {
   const { shape } = file.tensors.get(name)!;
-  const rows = shape[0]! / parts;
-  const isConvolution = spec.name.endsWith(PATCH_EMBEDDING) && shape.length > 2;
-  const fits = isConvolution
-    ? shape[0] === spec.shape[0] && shape[1] === CHANNELS && sizeOf(shape) === sizeOf(spec.shape)
-    : sameShape([rows, ...shape.slice(1)], spec.shape);
-  if (!fits) {
-    throw new TypeError(
-      `${name} in ${file.path} is [${shape.join(", ")}], which does not fit ${spec.name}, [${
-        spec.shape.join(", ")
-      }]: ` +
-        "is this a network of another width, patch or tubelet size?",
-    );
-  }
   const data = await file.readFloats(name);
-  if (isConvolution) return swapLastAxes(data, shape[0]!, CHANNELS);
+  if (isConvolution(spec, shape)) return swapLastAxes(data, shape[0]!, CHANNELS);
   return parts === 1 ? data : data.slice(part * data.length / parts, (part + 1) * data.length / parts);
 }
 

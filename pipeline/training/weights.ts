@@ -25,9 +25,12 @@ export async function readParameters(path: string, specs: readonly ParameterSpec
   await using file = await openWeights(path);
   const { values, missing } = await loadParameters(file, specs);
   if (missing.length > 0) {
+    const shapes = new Map(specs.map(({ name, shape }) => [name, `${name} [${shape.join(", ")}]`]));
     const more = missing.length > SHOWN_NAMES ? ` and ${missing.length - SHOWN_NAMES} more` : "";
     throw new TypeError(
-      `${path} lacks ${missing.slice(0, SHOWN_NAMES).join(", ")}${more} of ${specs.length} parameters: ` +
+      `${path} lacks ${
+        missing.slice(0, SHOWN_NAMES).map((name) => shapes.get(name)).join(", ")
+      }${more} of ${specs.length} parameters: ` +
         "is it a network of this kind, as wide and as deep as the settings say?",
     );
   }

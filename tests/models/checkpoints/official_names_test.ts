@@ -138,6 +138,16 @@ Deno.test("tensors of another network are refused with both shapes", async () =>
     TypeError,
     "another width, patch or tubelet size",
   );
+  // All are told at once, a scalar in the place of a matrix among them.
+  const both = source([
+    { name: "blocks.0.attn.q.weight", shape: [], data: new Float32Array(1) },
+    { name: "patch_embed.proj.weight", shape: [4, 12], data: new Float32Array(48) },
+  ]);
+  await assertRejects(
+    () => loadParameters(both, parameters.specs),
+    TypeError,
+    "q.weight is [], which does not fit blocks.0.attn.q.weight, [4, 4]; patch_embed.proj.weight is [4, 12], which",
+  );
 });
 
 Deno.test("the hub's models have no projections and generators, so its files have none", () => {
