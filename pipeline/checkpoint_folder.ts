@@ -7,6 +7,7 @@
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type Json, sha256OfFile } from "./shards/config_hash.ts";
+import { orDiskFull } from "./shards/_full_disk.ts";
 import { errorCode, syncFolder } from "./shards/_publish.ts";
 
 const NAME = /^step-(\d{8,})$/;
@@ -44,14 +45,31 @@ export interface CheckpointContent {
   write: (folder: string) => void | Promise<void>;
 }
 
+/** File system calls that tests replace. */
+export interface CheckpointCalls {
+  /** @default node:fs renameSync */
+  readonly rename?: (from: string, to: string) => void;
+  /** @default node:fs fsyncSync */
+  readonly sync?: (fd: number) => void;
+}
+
 /** Checkpoints of one training. One writer at a time: the run's lock sees to that. */
 export class CheckpointFolder {
+  readonly #calls: Required<CheckpointCalls>;
+
   /**
    * @param path The folder; made when the first checkpoint is saved.
    * @param keep How many of the newest stay, at least 1.
    * @param warn Called with a sentence for every damaged checkpoint.
+   * @param calls File system calls, for tests.
    */
-  constructor(readonly path: string, readonly keep: number, private readonly warn: (message: string) => void) {
+  constructor(
+    readonly path: string,
+    readonly keep: number,
+    private readonly warn: (message: string) => void,
+    calls: CheckpointCalls = {},
+  ) {
+    this.#calls = { rename: fs.renameSync, sync: fs.fsyncSync, ...calls };
     if (!Number.isInteger(keep) || keep < 1) {
       throw new RangeError(`Cannot keep ${keep} checkpoints: expected at least 1`);
     }
@@ -61,34 +79,73 @@ export class CheckpointFolder {
    * Saves a checkpoint and removes those that are no longer kept. One of the same step is replaced.
    *
    * @returns The folder of the checkpoint, whole and on the disk.
+   * @throws {DiskFullError} if there is no space for it; the earlier ones stay
    */
-  async save({ step, state, score, write }: CheckpointContent): Promise<string> {
+  async save(content: CheckpointContent): Promise<string> {
+    const { step } = content;
     if (!Number.isSafeInteger(step) || step < 0) {
       throw new RangeError(`Cannot save step ${step}: expected a whole number`);
     }
+    const final = join(this.path, nameOf(step));
+    await orDiskFull(final, () => this.#save(content, final));
+    this.tidy();
+    return final;
+  }
+
+  async #save({ step, state, score, write }: CheckpointContent, final: string): Promise<void> {
     fs.mkdirSync(this.path, { recursive: true });
     this.#removeLeftovers();
-    const final = join(this.path, nameOf(step));
     const temporary = join(this.path, `${TEMPORARY}${nameOf(step)}-${crypto.randomUUID()}`);
     fs.mkdirSync(temporary);
     try {
       await write(temporary);
-      const files = await seal(temporary);
+      const files = await this.#seal(temporary);
       const content: StateFile = { step, score: score ?? null, files, state };
       fs.writeFileSync(join(temporary, STATE), JSON.stringify(content, null, 2) + "\n");
-      syncFile(join(temporary, STATE));
+      this.#syncFile(join(temporary, STATE));
       syncFolder(temporary);
-      // A folder that has entries cannot be replaced by rename: the old one steps aside first.
-      // A kill between the two renames costs this step; the run then goes on from the checkpoint before.
-      if (fs.existsSync(final)) fs.renameSync(final, `${temporary}-old`);
-      fs.renameSync(temporary, final);
+      this.#publish(temporary, final);
       syncFolder(this.path);
     } catch (error) {
       fs.rmSync(temporary, { recursive: true, force: true });
       throw error;
     }
-    this.tidy();
-    return final;
+  }
+
+  /** A folder that has entries cannot be replaced by rename: the old one steps aside first. */
+  #publish(temporary: string, final: string): void {
+    const { rename } = this.#calls;
+    const old = fs.existsSync(final) ? `${temporary}-old` : undefined;
+    // A kill between the two renames costs this step; the run then goes on from the checkpoint before.
+    if (old !== undefined) rename(final, old);
+    try {
+      rename(temporary, final);
+    } catch (error) {
+      if (old !== undefined) rename(old, final);
+      throw error;
+    }
+  }
+
+  async #seal(folder: string): Promise<StateFile["files"]> {
+    const files: StateFile["files"] = {};
+    for (const name of fs.readdirSync(folder).sort()) {
+      if (name === STATE) {
+        throw new TypeError(`A checkpoint's ${STATE} is written by the checkpoint folder, not by its caller`);
+      }
+      const path = join(folder, name);
+      this.#syncFile(path);
+      files[name] = { bytes: fs.statSync(path).size, sha256: await sha256OfFile(path) };
+    }
+    return files;
+  }
+
+  #syncFile(path: string): void {
+    const fd = fs.openSync(path, "r+");
+    try {
+      this.#calls.sync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
   }
 
   /** The newest whole checkpoint; damaged ones are passed over with a warning. Undefined if there is none. */
@@ -160,28 +217,6 @@ function names(folder: string): string[] {
     if (errorCode(error) === "ENOENT") return [];
     throw error;
   }
-}
-
-function syncFile(path: string): void {
-  const fd = fs.openSync(path, "r+");
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-async function seal(folder: string): Promise<StateFile["files"]> {
-  const files: StateFile["files"] = {};
-  for (const name of fs.readdirSync(folder).sort()) {
-    if (name === STATE) {
-      throw new TypeError(`A checkpoint's ${STATE} is written by the checkpoint folder, not by its caller`);
-    }
-    const path = join(folder, name);
-    syncFile(path);
-    files[name] = { bytes: fs.statSync(path).size, sha256: await sha256OfFile(path) };
-  }
-  return files;
 }
 
 function readState(folder: string): StateFile | undefined {

@@ -4,6 +4,7 @@
  * step once. Lines of other stages stay. The numbers of a step that is run again are the same bits by exact resume.
  */
 import fs from "node:fs";
+import { orDiskFull } from "./shards/_full_disk.ts";
 import { errorCode, writeFileAtomically } from "./shards/_publish.ts";
 
 /** One step. Losses not named here may be added under their own names. */
@@ -44,17 +45,17 @@ export class MetricsFile implements Disposable {
    */
   constructor(readonly path: string, resume: ResumePoint) {
     truncate(path, resume);
-    this.#fd = fs.openSync(path, "a");
+    this.#fd = orDiskFull(path, () => fs.openSync(path, "a"));
   }
 
   /** Appends a line. It is with the system at return, on the disk after `sync()`. */
   write(metric: Metric): void {
-    fs.appendFileSync(this.#fd, `${JSON.stringify(metric, spellNonFinite)}\n`);
+    orDiskFull(this.path, () => fs.appendFileSync(this.#fd, `${JSON.stringify(metric, spellNonFinite)}\n`));
   }
 
   /** Waits until every line is on the disk; call it before a checkpoint is published. */
   sync(): void {
-    fs.fsyncSync(this.#fd);
+    orDiskFull(this.path, () => fs.fsyncSync(this.#fd));
   }
 
   [Symbol.dispose](): void {

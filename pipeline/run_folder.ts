@@ -9,6 +9,7 @@ import { CheckpointFolder } from "./checkpoint_folder.ts";
 import { MetricsFile } from "./metrics.ts";
 import { lockRun, type RunLock } from "./run_lock.ts";
 import { describeFlags, flattenSettings, type ResolvedSettings, SettingsError, type Stage } from "./settings.ts";
+import { orDiskFull } from "./shards/_full_disk.ts";
 import { errorCode, writeFileAtomically } from "./shards/_publish.ts";
 import { removeLeftovers } from "./shards/_temporary_file.ts";
 import { StageLog } from "./stage_log.ts";
@@ -60,8 +61,10 @@ export interface RunFolder extends Disposable {
 export function openRunFolder(options: OpenRunOptions): RunFolder {
   const { resolved, now = () => new Date(), warn = () => {} } = options;
   const path = resolved.settings.run.run;
-  fs.mkdirSync(path, { recursive: true });
-  const lock = lockRun(path, { now, warn });
+  const lock = orDiskFull(path, () => {
+    fs.mkdirSync(path, { recursive: true });
+    return lockRun(path, { now, warn });
+  });
   try {
     removeLeftovers(path);
     const stages = new StageLog(join(path, "stages.json"));

@@ -1,4 +1,5 @@
 /** A worker that draws and encodes demo clips: it is sent batches of jobs and answers each batch once it is written. */
+import fs from "node:fs";
 import { drawClip } from "./_digit_motion.ts";
 import { encodeClip } from "./_encode_clip.ts";
 
@@ -40,6 +41,11 @@ function makeClip(job: DigitJob): void {
   const { path, size } = job;
   const temporary = `${path}.partial`;
   const codec = path.endsWith(".webm") ? "vp9" : "h264";
-  encodeClip(temporary, drawClip(job), { width: size, height: size, fps: FPS, codec });
-  Deno.renameSync(temporary, path);
+  try {
+    encodeClip(temporary, drawClip(job), { width: size, height: size, fps: FPS, codec });
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
 }

@@ -1,12 +1,17 @@
 /** Gives a finished file its name so that a crash leaves either no file or a whole one. */
 import fs from "node:fs";
 import { dirname } from "node:path";
+import { orDiskFull } from "./_full_disk.ts";
 import { TemporaryFile } from "./_temporary_file.ts";
 
 /** File system calls that tests replace. */
 export interface PublishCalls {
   /** @default node:fs linkSync */
   readonly link?: (from: string, to: string) => void;
+  /** @default node:fs fsync */
+  readonly sync?: (fd: number) => Promise<void>;
+  /** Writes all bytes at an offset. */
+  readonly write?: (fd: number, bytes: Uint8Array, offset: number) => void;
 }
 
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"]);
@@ -47,11 +52,13 @@ function linkOrRename(temporary: string, final: string, link: (from: string, to:
 
 /** Writes a small file through a temporary name, replacing an older one whole. */
 export function writeFileAtomically(path: string, text: string): void {
-  using temporary = new TemporaryFile(path);
-  fs.writeFileSync(temporary.fd, text);
-  fs.fsyncSync(temporary.fd);
-  fs.renameSync(temporary.path, path);
-  syncFolder(dirname(path));
+  orDiskFull(path, () => {
+    using temporary = new TemporaryFile(path);
+    fs.writeFileSync(temporary.fd, text);
+    fs.fsyncSync(temporary.fd);
+    fs.renameSync(temporary.path, path);
+    syncFolder(dirname(path));
+  });
 }
 
 /** Makes names in a folder durable. Some systems cannot open a folder; there the name follows a moment later. */

@@ -6,6 +6,7 @@
 import fs from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { orDiskFull } from "./_full_disk.ts";
 import { ShardError } from "./shard_error.ts";
 
 const FILE = "bad_clips.jsonl";
@@ -33,17 +34,20 @@ export type BadClip = z.infer<typeof badClip>;
  */
 export function appendBadClips(folder: string, clips: readonly BadClip[]): void {
   if (clips.length === 0) return;
-  const fd = fs.openSync(join(folder, FILE), "a+");
-  try {
-    // A writer that died in the middle leaves a line without its end; ours must not be glued to it.
-    const size = fs.fstatSync(fd).size, last = new Uint8Array(1);
-    if (size > 0) fs.readSync(fd, last, 0, 1, size - 1);
-    const start = size > 0 && last[0] !== 0x0a ? "\n" : "";
-    fs.writeFileSync(fd, start + clips.map((clip) => JSON.stringify(clip) + "\n").join(""));
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  const path = join(folder, FILE);
+  orDiskFull(path, () => {
+    const fd = fs.openSync(path, "a+");
+    try {
+      // A writer that died in the middle leaves a line without its end; ours must not be glued to it.
+      const size = fs.fstatSync(fd).size, last = new Uint8Array(1);
+      if (size > 0) fs.readSync(fd, last, 0, 1, size - 1);
+      const start = size > 0 && last[0] !== 0x0a ? "\n" : "";
+      fs.writeFileSync(fd, start + clips.map((clip) => JSON.stringify(clip) + "\n").join(""));
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Makes and opens the folder of a shard set: its name is the hash of its settings, which lie inside as `config.json`. */
 import fs from "node:fs";
 import { join } from "node:path";
+import { orDiskFull } from "./_full_disk.ts";
 import { errorCode, publish } from "./_publish.ts";
 import { TemporaryFile } from "./_temporary_file.ts";
 import { canonicalJson, configFolder } from "./config_hash.ts";
@@ -28,13 +29,14 @@ export function createShardSet<C extends SetConfig>(
 ): ShardSet<C> {
   const resolved = format.parse(config), text = canonicalJson(resolved);
   const folder = join(cache, format.kind, configFolder(resolved)), path = join(folder, CONFIG_FILE);
-  fs.mkdirSync(folder, { recursive: true });
-  if (!fs.existsSync(path)) {
+  orDiskFull(path, () => {
+    fs.mkdirSync(folder, { recursive: true });
+    if (fs.existsSync(path)) return;
     using temporary = new TemporaryFile(path);
     fs.writeFileSync(temporary.fd, text);
     fs.fsyncSync(temporary.fd);
     publish(temporary.path, path);
-  }
+  });
   if (fs.readFileSync(path, "utf8") !== text) {
     const problem = "holds other settings than the folder's name says: delete the folder or restore the file";
     throw new ShardError(problem, { path });

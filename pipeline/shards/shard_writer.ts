@@ -6,6 +6,7 @@
 import fs from "node:fs";
 import { promisify } from "node:util";
 import { bytesOf, writeAt } from "./_positional.ts";
+import { orDiskFull } from "./_full_disk.ts";
 import { publish, type PublishCalls } from "./_publish.ts";
 import { TemporaryFile } from "./_temporary_file.ts";
 import { type FileLayout, type GroupNode, layOut, type PlacedDataset } from "./hdf5_layout.ts";
@@ -39,10 +40,10 @@ export class ShardWriter implements Disposable {
     this.layout = layOut(root);
     this.#datasets = new Map(this.layout.datasets.map((dataset) => [dataset.path, dataset]));
     this.#calls = options.calls ?? {};
-    this.#file = new TemporaryFile(path);
+    this.#file = orDiskFull(path, () => new TemporaryFile(path));
     try {
-      writeAt(this.#file.fd, this.layout.metadata(true), 0);
-      fs.ftruncateSync(this.#file.fd, this.layout.fileBytes);
+      this.#write(this.layout.metadata(true), 0);
+      orDiskFull(path, () => fs.ftruncateSync(this.#file.fd, this.layout.fileBytes));
     } catch (error) {
       this.abort();
       throw error;
@@ -66,7 +67,7 @@ export class ShardWriter implements Disposable {
     if (data.byteLength !== rowBytes) {
       throw new RangeError(`A row of ${dataset} has ${rowBytes} bytes, found ${data.byteLength}`);
     }
-    writeAt(this.#file.fd, bytesOf(data), offset + row * rowBytes);
+    this.#write(bytesOf(data), offset + row * rowBytes);
   }
 
   /**
@@ -79,7 +80,7 @@ export class ShardWriter implements Disposable {
   writeAll(dataset: string, data: ArrayBufferView): void {
     const { offset, bytes } = this.#dataset(dataset);
     if (data.byteLength !== bytes) throw new RangeError(`${dataset} has ${bytes} bytes, found ${data.byteLength}`);
-    writeAt(this.#file.fd, bytesOf(data), offset);
+    this.#write(bytesOf(data), offset);
   }
 
   /**
@@ -89,13 +90,13 @@ export class ShardWriter implements Disposable {
    * @returns False if another writer had published the shard first; its file stays and this one is dropped.
    */
   async seal(verify: (path: string) => Promise<void> = () => Promise.resolve()): Promise<boolean> {
+    const { fd, path } = this.#file, { sync = syncFile } = this.#calls;
     try {
-      const { fd, path } = this.#file;
-      await syncFile(fd);
-      writeAt(fd, this.layout.metadata(false), 0);
-      await syncFile(fd);
+      await orDiskFull(this.path, () => sync(fd));
+      this.#write(this.layout.metadata(false), 0);
+      await orDiskFull(this.path, () => sync(fd));
       await verify(path);
-      return publish(path, this.path, this.#calls);
+      return orDiskFull(this.path, () => publish(path, this.path, this.#calls));
     } finally {
       this.abort();
     }
@@ -108,6 +109,11 @@ export class ShardWriter implements Disposable {
 
   [Symbol.dispose](): void {
     this.abort();
+  }
+
+  #write(bytes: Uint8Array, offset: number): void {
+    const { write = writeAt } = this.#calls;
+    orDiskFull(this.path, () => write(this.#file.fd, bytes, offset));
   }
 
   #dataset(path: string): PlacedDataset {

@@ -1,6 +1,7 @@
 /** The `demo` stage: real handwritten digits in motion as real video files, made once and kept in the cache. */
 import { makeDigits } from "../../decoders/lists/digits.ts";
 import { uniforms } from "../random.ts";
+import { orDiskFull } from "../shards/_full_disk.ts";
 import { demoFolder, type DemoResult } from "./clip_sources.ts";
 import type { StageContext } from "./stage_context.ts";
 
@@ -9,8 +10,9 @@ export async function makeDemo(context: StageContext): Promise<DemoResult> {
   const { settings, signal, progress } = context;
   const { trainClips, valClips, clipFrames, clipSize, demoSeed } = settings.demo;
   using bar = progress.begin("demo", trainClips + valClips, "clips");
-  const { root, train, val, clips } = await makeDigits({
-    folder: demoFolder(context),
+  const folder = demoFolder(context);
+  const options = {
+    folder,
     trainClips,
     valClips,
     frames: clipFrames,
@@ -18,7 +20,8 @@ export async function makeDemo(context: StageContext): Promise<DemoResult> {
     seed: demoSeed,
     uniforms,
     signal,
-    onProgress: (done) => bar.update(done),
-  });
+    onProgress: (done: number) => bar.update(done),
+  };
+  const { root, train, val, clips } = await orDiskFull(folder, () => makeDigits(options));
   return { folder: root, train, val, clips };
 }
