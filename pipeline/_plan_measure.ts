@@ -24,6 +24,8 @@ export interface MeasureOptions {
   readonly signal: AbortSignal;
   /** Clock, ms. */
   readonly now: () => number;
+  /** Told how many steps were timed. */
+  readonly onStep: (done: number) => void;
 }
 
 /** Steps before the clock runs: the first ones allocate. */
@@ -37,7 +39,7 @@ export async function measureStep(
   { program, data }: TrainStep | ForwardProgram,
   options: MeasureOptions,
 ): Promise<MeasuredStep> {
-  const { steps, signal, now } = options;
+  const { steps, signal, now, onStep } = options;
   const compiling = now();
   using executable = await engine.compile(program);
   const compileSeconds = (now() - compiling) / 1000;
@@ -56,7 +58,7 @@ export async function measureStep(
       const started = now();
       for (const { name } of data) upload(name);
       await runOnce(program, await executable.run(state), state);
-      if (step >= 0) seconds.push((now() - started) / 1000);
+      if (step >= 0) onStep(seconds.push((now() - started) / 1000));
     }
     const { memory } = executable;
     return {
