@@ -3,8 +3,13 @@ import type { DeviceBuffer, Engine, HostArray } from "../models/runtime/engine.t
 import { hostArray } from "../models/runtime/engine.ts";
 import type { ForwardProgram, TrainStep } from "../models/train_step.ts";
 import { type DType, type Program, sizeOf } from "../models/tensor/mod.ts";
+import type { PlannedWork } from "./_plan_networks.ts";
+import type { Progress } from "./progress.ts";
 import { uniforms } from "./random.ts";
+import type { Settings } from "./settings.ts";
+import { maskSizes } from "./stages/stage_context.ts";
 import { amdInputs, type MaskSizes, teacherInputs, teacherPositions, videoMaeInputs } from "./training/mask_draws.ts";
+import { formatBytes } from "./units.ts";
 
 /** What was measured. */
 export interface MeasuredStep {
@@ -16,7 +21,7 @@ export interface MeasuredStep {
 }
 
 /** How to measure. */
-export interface MeasureOptions {
+interface MeasureOptions {
   readonly sizes: MaskSizes;
   readonly seed: number;
   /** Steps that are timed, after {@linkcode WARM_UP} that are not. */
@@ -28,13 +33,36 @@ export interface MeasureOptions {
   readonly onStep: (done: number) => void;
 }
 
+/** How to measure on this machine. */
+export interface MeasureHere extends Pick<MeasureOptions, "steps" | "signal" | "now"> {
+  readonly engine: Engine;
+  /** Memory of its device that is free, bytes; programs that are estimated to need more are not tried. */
+  readonly freeBytes: number;
+  readonly progress: Progress;
+}
+
 /** Steps before the clock runs: the first ones allocate. */
-export const WARM_UP = 2;
+const WARM_UP = 2;
 /** Drawn numbers; larger arrays repeat them. A prime, so that rows differ. */
 const DRAWN = 4093;
 
+/** Measures the steps of a stage, or says in a sentence why it cannot. @throws the signal's reason */
+export async function measureWork(
+  { stage, program, memory: { total } }: PlannedWork,
+  settings: Settings,
+  { engine, freeBytes, progress, ...options }: MeasureHere,
+): Promise<MeasuredStep | string> {
+  if (total > freeBytes) {
+    return `${stage} needs about ${formatBytes(total)}, ${formatBytes(freeBytes)} are free: take a smaller batch`;
+  }
+  using bar = progress.begin(`measure ${stage}`, options.steps, "steps");
+  const onStep = (done: number) => bar.update(done);
+  const sizes = maskSizes(settings), { seed } = settings.run;
+  return await measureStep(engine, program, { ...options, sizes, seed, onStep });
+}
+
 /** Compiles and times. @throws the signal's reason */
-export async function measureStep(
+async function measureStep(
   engine: Engine,
   { program, data }: TrainStep | ForwardProgram,
   options: MeasureOptions,

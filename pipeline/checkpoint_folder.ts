@@ -6,13 +6,13 @@
  */
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { readState, STATE, type StateFile, verify } from "./_checkpoint_state.ts";
 import { type Json, sha256OfFile } from "./shards/config_hash.ts";
 import { orDiskFull } from "./shards/_full_disk.ts";
 import { errorCode, syncFolder } from "./shards/_publish.ts";
 
 const NAME = /^step-(\d{8,})$/;
 const TEMPORARY = ".tmp-";
-const STATE = "state.json";
 
 /** A checkpoint that was found whole. */
 export interface Checkpoint {
@@ -21,15 +21,6 @@ export interface Checkpoint {
   /** Its folder. */
   path: string;
   /** What the caller gave to keep beside the files. */
-  state: Json;
-}
-
-/** `state.json` */
-interface StateFile {
-  step: number;
-  /** Lower is better; null if none was given. */
-  score: number | null;
-  files: { [name: string]: { bytes: number; sha256: string } };
   state: Json;
 }
 
@@ -217,31 +208,4 @@ function names(folder: string): string[] {
     if (errorCode(error) === "ENOENT") return [];
     throw error;
   }
-}
-
-function readState(folder: string): StateFile | undefined {
-  try {
-    const content = JSON.parse(fs.readFileSync(join(folder, STATE), "utf8"));
-    const isWhole = Number.isInteger(content?.step) && typeof content.files === "object" && content.files !== null &&
-      (content.score === null || Number.isFinite(content.score)) && content.state !== undefined;
-    return isWhole ? content : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The state of a whole checkpoint, or what is wrong with it. */
-async function verify(folder: string): Promise<StateFile | string> {
-  const content = readState(folder);
-  if (!content) return `${STATE} cannot be read`;
-  for (const [name, { bytes, sha256 }] of Object.entries(content.files)) {
-    // Names come from a file that may have been edited: none may lead out of the folder.
-    if (name.includes("/") || name.includes("\\") || name === "..") return `${STATE} names a file outside, ${name}`;
-    const path = join(folder, name);
-    const found = fs.statSync(path, { throwIfNoEntry: false });
-    if (!found?.isFile()) return `${name} is missing`;
-    if (found.size !== bytes) return `${name} has ${found.size} bytes instead of ${bytes}`;
-    if (await sha256OfFile(path) !== sha256) return `${name} does not have the SHA-256 it was written with`;
-  }
-  return content;
 }

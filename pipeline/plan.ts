@@ -4,19 +4,16 @@
  * the teacher in every step. Shard bytes are exact; memory is an estimate (for the demo's six programs within a quarter
  * of what XLA's compiler for CPUs says); decoding is not reckoned: its rate depends on the clips.
  */
-import type { Engine } from "../models/runtime/engine.ts";
 import type { Compute } from "../models/shapes.ts";
 import { planTeacherMode, type TeacherModePlan } from "./_plan_cache.ts";
 import { plannedData, plannedShards } from "./_plan_data.ts";
 import { type DiskPlan, planDisk } from "./_plan_disk.ts";
-import { type MeasuredStep, type MeasureOptions, measureStep } from "./_plan_measure.ts";
+import { type MeasuredStep, type MeasureHere, measureWork } from "./_plan_measure.ts";
 import { type PlannedMemory, type PlannedWork, plannedWork } from "./_plan_networks.ts";
-import type { Progress } from "./progress.ts";
 import type { ResolvedSettings, Settings, Stage } from "./settings.ts";
-import { computeType, maskSizes } from "./stages/stage_context.ts";
+import { computeType } from "./stages/stage_context.ts";
 import { teacherName } from "./stages/teacher.ts";
 import { cacheSettings } from "./stages/teach.ts";
-import { formatBytes } from "./units.ts";
 
 export type { TeacherModePlan } from "./_plan_cache.ts";
 
@@ -69,14 +66,6 @@ export interface PlanOptions {
   readonly measure?: MeasureHere | undefined;
 }
 
-/** How to measure on this machine. */
-export interface MeasureHere extends Pick<MeasureOptions, "steps" | "signal" | "now"> {
-  readonly engine: Engine;
-  /** Memory of its device that is free, bytes; programs that are estimated to need more are not tried. */
-  readonly freeBytes: number;
-  readonly progress: Progress;
-}
-
 /** Reckons. @throws {SettingsError} if a number of clips is asked for beside a list or the demo */
 export async function planRun(options: PlanOptions): Promise<Plan> {
   const { resolved, diskRate, measure } = options;
@@ -94,7 +83,7 @@ export async function planRun(options: PlanOptions): Promise<Plan> {
   const val = data.val && plannedShards(data.val, "val", settings, undefined);
   const work = plannedWork(settings, data, compute);
   const stages: StagePlan[] = [];
-  for (const planned of work) stages.push(stagePlan(planned, measure && await measureHere(planned, settings, measure)));
+  for (const planned of work) stages.push(stagePlan(planned, measure && await measureWork(planned, settings, measure)));
   return {
     preset,
     clips: { train: data.train.clips, val: data.val?.clips ?? 0, classes: data.classes, source: data.source },
@@ -110,20 +99,6 @@ export async function planRun(options: PlanOptions): Promise<Plan> {
 function assumedCompute({ run }: Settings): Compute {
   if (run.precision !== "auto") return run.precision;
   return run.engine !== "tfjs" && (run.device === "cuda" || run.device === "tpu") ? "bf16" : "f32";
-}
-
-async function measureHere(
-  { stage, program, memory: { total } }: PlannedWork,
-  settings: Settings,
-  { engine, freeBytes, progress, ...options }: MeasureHere,
-): Promise<MeasuredStep | string> {
-  if (total > freeBytes) {
-    return `${stage} needs about ${formatBytes(total)}, ${formatBytes(freeBytes)} are free: take a smaller batch`;
-  }
-  using bar = progress.begin(`measure ${stage}`, options.steps, "steps");
-  const onStep = (done: number) => bar.update(done);
-  const sizes = maskSizes(settings), { seed } = settings.run;
-  return await measureStep(engine, program, { ...options, sizes, seed, onStep });
 }
 
 function stagePlan(work: PlannedWork, found: MeasuredStep | string | undefined): StagePlan {

@@ -119,7 +119,7 @@ Deno.test("no HDF5 library opens an unfinished shard; a disposed writer leaves n
     };
     using writer = new FrameShardWriter(set, 2, [8, 9].map(nameOf), { calls: { link } });
     for (const row of [8, 9]) writer.write(row, viewOf(row));
-    await assertRejects(() => writer.seal(), Error, "no space");
+    await assertRejects(() => writer.seal(), Error, "No space is left to write");
     assertEquals(listFolder(set.folder), ["config.json"]);
   }));
 
