@@ -37,7 +37,7 @@ export interface StagePlan {
   readonly gflopPerClip: number;
   readonly gflopPerStep: number;
   readonly memory: PlannedMemory;
-  /** By device; this machine's are those of measured steps. */
+  /** By device; this machine's are those of measured steps, with the compilation. */
   readonly hours: { readonly [device: string]: number };
   readonly measured: MeasuredStep | null;
   /** Why a stage was not measured although that was asked for. */
@@ -104,7 +104,7 @@ function assumedCompute({ run }: Settings): Compute {
 function stagePlan(work: PlannedWork, found: MeasuredStep | string | undefined): StagePlan {
   const { stage, batch, steps, parameters, flopPerStep, memory } = work;
   const measured = typeof found === "object" ? found : null;
-  const hours = new Map(measured ? [[HERE, steps * measured.stepSeconds / 3600]] : []);
+  const hours = new Map(measured ? [[HERE, (measured.compileSeconds + steps * measured.stepSeconds) / 3600]] : []);
   for (const [device, rate] of ASSUMED_RATES) hours.set(device, steps * flopPerStep / rate / 3600);
   return {
     stage,
