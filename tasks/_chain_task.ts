@@ -9,18 +9,23 @@ import type { Task, TaskContext } from "./_task.ts";
 export interface ChainTaskOptions extends Pick<Task, "name" | "about" | "examples"> {
   /** The one stage that it runs. @default the whole chain */
   only?: Stage;
+  /** The stage that it ends with. @default the last */
+  until?: Stage;
 }
 
 /** Makes the task. */
-export function chainTask({ only, ...task }: ChainTaskOptions): Task {
-  return { ...task, run: (context) => run(context, only) };
+export function chainTask({ only, until, ...task }: ChainTaskOptions): Task {
+  return { ...task, run: (context) => run(context, { ...(only && { only }), ...(until && { until }) }) };
 }
 
-async function run(context: TaskContext, only: Stage | undefined): Promise<Readonly<Record<string, unknown>>> {
+async function run(
+  context: TaskContext,
+  part: { only?: Stage; until?: Stage },
+): Promise<Readonly<Record<string, unknown>>> {
   const { resolved, settings, command, signal, print, warn } = context;
   const progress = showProgress({ quiet: settings.run.quiet });
   const result = await runChain({
-    resolved: only ? { ...resolved, settings: { ...settings, run: { ...settings.run, only } } } : resolved,
+    resolved: { ...resolved, settings: { ...settings, run: { ...settings.run, ...part } } },
     command,
     signal,
     progress,
