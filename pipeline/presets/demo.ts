@@ -39,7 +39,7 @@ export const demo: Preset = {
     },
     finetune: {
       labelled: 500,
-      epochs: 50,
+      epochs: 80,
       warmupEpochs: 2,
       batch: 32,
       baseLr: 8e-3,
