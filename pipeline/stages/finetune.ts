@@ -3,6 +3,7 @@
  * random weights, so that what pre-training is worth can be read off. Official recipe in part (section 6 of the method):
  * mean-pooled tokens, label smoothing, drop path, layer-wise decay of the learning rate; no mixing or erasing of clips.
  */
+import { branchScales } from "../../models/classifier.ts";
 import { initialParameters } from "../../models/parameters.ts";
 import type { Engine, Executable } from "../../models/runtime/engine.ts";
 import type { TrainStep } from "../../models/train_step.ts";
@@ -80,7 +81,12 @@ async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> 
       targets[i * classes + labels[Math.floor(row / frames.config.views)]!]! += 1 - labelSmoothing;
     });
     const inputs = new Map([["targets", targets]]);
-    if (dropPath > 0) inputs.set("branch_scale", branchScales(rows, depth, dropPath, seed, name));
+    if (dropPath > 0) {
+      const draws = rows.flatMap((
+        { row, epoch },
+      ) => [...uniforms(depth * 2, seed, `drop path of ${name}`, epoch, row)]);
+      inputs.set("branch_scale", branchScales(rows.length, depth, dropPath, draws));
+    }
     return inputs;
   };
   const result = await train({
@@ -122,26 +128,4 @@ async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> 
     warn: context.warn,
   });
   return await trainedResult(result);
-}
-
-/**
- * Drop path: what each residual branch is multiplied by, [clips, depth, 2]: 0, or 1 / (chance of staying), with the
- * chance of dropping rising linearly from 0 at the first block to `dropPath` at the last (Huang et al. 2016).
- */
-export function branchScales(
-  rows: readonly BatchRow[],
-  depth: number,
-  dropPath: number,
-  seed: number,
-  purpose: string,
-): Float32Array<ArrayBuffer> {
-  const scales = new Float32Array(rows.length * depth * 2);
-  rows.forEach(({ row, epoch }, i) => {
-    const draws = uniforms(depth * 2, seed, `drop path of ${purpose}`, epoch, row);
-    draws.forEach((draw, branch) => {
-      const drop = depth === 1 ? dropPath : dropPath * Math.floor(branch / 2) / (depth - 1);
-      scales[i * depth * 2 + branch] = draw < drop ? 0 : 1 / (1 - drop);
-    });
-  });
-  return scales;
 }
