@@ -2,12 +2,12 @@
  * Decodes views into frame shards, several at a time. A view's row is fixed before it is decoded, so the shards do not
  * depend on the order in which views come out; a shard is sealed as soon as its last row is there, while others go on.
  */
-import fs from "node:fs";
 import { type ClipDecoder, CorruptClipError, drawsNeeded } from "../../decoders/decoder.ts";
 import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { uniforms } from "../random.ts";
 import type { BadClip } from "../shards/bad_clips.ts";
 import { FrameShardWriter, type FramesSet } from "../shards/frame_shards.ts";
+import { fileBytes } from "./file_bytes.ts";
 import { type ViewRules, viewShape } from "./view_rules.ts";
 
 /** Work for {@linkcode decodeShards}. */
@@ -93,14 +93,5 @@ async function decodeRow(
     if (!(error instanceof CorruptClipError)) throw error;
     const { reason, detail, byteOffset } = error;
     return writer.fail(row, { label, path, reason, detail, byteOffset, fileBytes: fileBytes(path) });
-  }
-}
-
-/** Length of a file, null if there is none that can be looked at. */
-export function fileBytes(path: string): number | null {
-  try {
-    return fs.statSync(path).size;
-  } catch {
-    return null;
   }
 }

@@ -9,7 +9,7 @@ import type { ProbeResult } from "./probe.ts";
 import type { StageContext } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
 import type { TeachResult } from "./teach.ts";
-import type { TrainedResult } from "./train_teacher.ts";
+import type { TrainedResult } from "./run_training.ts";
 
 /** What the stages left, by name; a stage that does not apply leaves nothing. */
 export interface StageResults {

@@ -9,6 +9,7 @@ import type { Json } from "../shards/config_hash.ts";
 import type { ChainState, StageResults } from "./chain_state.ts";
 import { demoFolder, readClipSources } from "./clip_sources.ts";
 import { middleView } from "./view_rules.ts";
+import { fileBytes } from "./file_bytes.ts";
 import { resolveTeacher, type Teacher } from "./teacher.ts";
 
 /** A stage, whatever its result is. */
@@ -69,13 +70,9 @@ const prepare = define({
   files: ({ train, val }) => [train, val].flatMap((part) => part ? [join(part.folder, "manifest.json")] : []),
   // A bad clip whose file was mended is decoded again.
   isFresh: ({ train, val }) => {
-    return [...train.bad, ...val?.bad ?? []].every(({ path, fileBytes }) => sizeOf(path) === fileBytes);
+    return [...train.bad, ...val?.bad ?? []].every((clip) => fileBytes(clip.path) === clip.fileBytes);
   },
 });
-
-function sizeOf(path: string): number | null {
-  return fs.statSync(path, { throwIfNoEntry: false })?.size ?? null;
-}
 
 const trainTeacher = define({
   name: "train-teacher",

@@ -12,13 +12,11 @@ import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import type { BatchRow } from "../training/mask_draws.ts";
-import { RowBatches } from "../training/row_batches.ts";
-import { train } from "../training/train.ts";
 import { encoderParameters } from "../training/weights.ts";
 import { finetuneStep } from "./programs.ts";
 import { labelledItems } from "./labelled_items.ts";
-import { computeType, cubeSize, type StageContext } from "./stage_context.ts";
-import { type TrainedResult, trainedResult } from "./train_teacher.ts";
+import { computeType, type StageContext } from "./stage_context.ts";
+import { runTraining, type TrainedResult } from "./run_training.ts";
 
 /** A classifier's start: the pre-trained student, or random weights. */
 export type Start = "student" | "scratch";
@@ -67,7 +65,7 @@ interface Parts {
 
 async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> {
   const { context, data: { frames, labels, classes, student }, items, engine, step, executable, identity } = parts;
-  const { settings, run } = context;
+  const { settings } = context;
   const { finetune, pretrain } = settings;
   const { batch, dropPath, labelSmoothing } = finetune;
   const { depth } = settings.student;
@@ -89,12 +87,11 @@ async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> 
     }
     return inputs;
   };
-  const result = await train({
+  return await runTraining(context, {
     name,
     engine,
     step,
     executable,
-    cube: cubeSize(settings),
     batch,
     schedule,
     beta1: pretrain.beta1,
@@ -108,24 +105,9 @@ async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> 
       return start === "scratch" ? random : new Map([...random, ...await encoderParameters(student, step.parameters)]);
     },
     frozen: initialParameters(step.frozen, () => []),
-    batches: (fromStep) =>
-      new RowBatches({
-        order,
-        batch,
-        fromStep,
-        steps: schedule.steps,
-        fields: [{ name: "cubes", set: frames, dataset: "/cubes" }],
-        draw,
-      }),
-    checkpoints: run.checkpoints(name),
-    checkpointSteps: settings.run.checkpointSteps,
-    logSteps: settings.run.logSteps,
+    order,
+    fields: [{ name: "cubes", set: frames, dataset: "/cubes" }],
+    draw,
     identity: `${identity}-${start}`,
-    allowChange: settings.run.allowChange,
-    metrics: (fromStep) => run.metrics(name, fromStep),
-    signal: context.signal,
-    progress: context.progress,
-    warn: context.warn,
   });
-  return await trainedResult(result);
 }

@@ -15,7 +15,8 @@ import { createFramesSet, type FramesSet } from "../shards/frame_shards.ts";
 import { writeManifest } from "../shards/manifest.ts";
 import { resumeSet } from "../shards/resume.ts";
 import { listBadClips } from "../shards/view_records.ts";
-import { decodeShards, fileBytes } from "./_decode_shards.ts";
+import { decodeShards } from "./_decode_shards.ts";
+import { fileBytes } from "./file_bytes.ts";
 import { TooManyBadClipsError } from "./too_many_bad_clips.ts";
 import { rulesOfViews, type ViewRules, type ViewSettings, viewShape } from "./view_rules.ts";
 

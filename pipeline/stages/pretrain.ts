@@ -11,12 +11,10 @@ import { assertFeaturesFit, type FeaturesSet, readTeacherPositions } from "../sh
 import { levelPath } from "../shards/feature_format.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { amdInputs, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
-import { RowBatches } from "../training/row_batches.ts";
-import { train } from "../training/train.ts";
 import { studentStep } from "./programs.ts";
-import { computeType, cubeSize, maskSizes, type StageContext } from "./stage_context.ts";
+import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
-import { type TrainedResult, trainedResult } from "./train_teacher.ts";
+import { runTraining, type TrainedResult } from "./run_training.ts";
 
 /** What the names of a teacher's parameters begin with inside the step. */
 const TEACHER_PREFIX = "teacher.";
@@ -34,7 +32,7 @@ export async function pretrain(
   teacher: Teacher,
   identity: string,
 ): Promise<TrainedResult> {
-  const { settings, run } = context;
+  const { settings } = context;
   const { pretrain } = settings;
   if (features) assertFeaturesFit(features, frames);
   const engine = await context.engine();
@@ -56,50 +54,33 @@ export async function pretrain(
   const weights = teachers.length > 0 ? await teacher.parameters(teachers) : new Map<string, Float32Array>();
   const frozen = new Map([...start, ...[...weights].map(([name, values]) => [TEACHER_PREFIX + name, values] as const)]);
   const masks = features ? storedMasks(features) : (row: number) => teacherPositions(sizes, seed, row);
-  const result = await train({
+  return await runTraining(context, {
     name: "pretrain",
     engine,
     step,
-    cube: cubeSize(settings),
     batch,
     schedule,
     beta1,
     beta2,
     initial: () => start,
     frozen,
-    batches: (fromStep) =>
-      new RowBatches({
-        order,
-        batch,
-        fromStep,
-        steps: schedule.steps,
-        fields: [
-          { name: "cubes", set: frames, dataset: "/cubes" },
-          ...(features?.config.levels ?? []).map((_, level) => ({
-            name: `features/${level}`,
-            set: features!,
-            dataset: levelPath(level),
-          })),
-        ],
-        view: (name, bytes) =>
-          name === "cubes" ? bytes : new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2),
-        draw: (rows) =>
-          new Map([
-            ...amdInputs(rows, masks, sizes, seed),
-            ...(features ? [] : teacherInputs(rows.map(({ row }) => row), masks, sizes)),
-          ]),
-      }),
-    checkpoints: run.checkpoints("pretrain"),
-    checkpointSteps: settings.run.checkpointSteps,
-    logSteps: settings.run.logSteps,
+    order,
+    fields: [
+      { name: "cubes", set: frames, dataset: "/cubes" },
+      ...(features?.config.levels ?? []).map((_, level) => ({
+        name: `features/${level}`,
+        set: features!,
+        dataset: levelPath(level),
+      })),
+    ],
+    view: (name, bytes) => name === "cubes" ? bytes : new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2),
+    draw: (rows) =>
+      new Map([
+        ...amdInputs(rows, masks, sizes, seed),
+        ...(features ? [] : teacherInputs(rows.map(({ row }) => row), masks, sizes)),
+      ]),
     identity,
-    allowChange: settings.run.allowChange,
-    metrics: (fromStep) => run.metrics("pretrain", fromStep),
-    signal: context.signal,
-    progress: context.progress,
-    warn: context.warn,
   });
-  return await trainedResult(result);
 }
 
 /** The teacher's positions by row, from the feature shards' own tables. */

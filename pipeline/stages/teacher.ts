@@ -4,7 +4,7 @@ import type { ParameterSpec } from "../../models/parameters.ts";
 import { type Settings, SettingsError } from "../settings.ts";
 import { sha256Hex, sha256OfFile } from "../shards/config_hash.ts";
 import type { HostParameters } from "../training/weights.ts";
-import type { TrainedResult } from "./train_teacher.ts";
+import type { TrainedResult } from "./run_training.ts";
 
 /** A teacher that is ready to teach. */
 export interface Teacher {
