@@ -54,7 +54,7 @@ export function lockRun(folder: string, options: LockRunOptions = {}): RunLock {
     const owner = { pid: Deno.pid, host: os.hostname(), since: (options.now?.() ?? new Date()).toISOString() };
     file.truncateSync(0);
     file.writeSync(new TextEncoder().encode(JSON.stringify(owner) + "\n"));
-    return { owner, [Symbol.dispose]: () => file.close() };
+    return { owner, [Symbol.dispose]: () => release(file) };
   } catch (error) {
     file.close();
     throw error;
@@ -71,6 +71,19 @@ function tryLock(file: Deno.FsFile, folder: string, options: LockRunOptions): bo
     );
     return true;
   }
+}
+
+/**
+ * Gives the lock up and closes the file. Closing alone is not enough: a child process that is just being started holds
+ * a copy of the file until it runs its own program.
+ */
+function release(file: Deno.FsFile): void {
+  try {
+    file.unlockSync();
+  } catch {
+    // A file system without locks.
+  }
+  file.close();
 }
 
 function readOwner(path: string): LockOwner | undefined {

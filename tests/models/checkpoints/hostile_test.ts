@@ -4,6 +4,7 @@
  * never at the price of more memory than a small file may take.
  */
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { testInOwnProcess } from "../../_own_process.ts";
 import { openWeights } from "../../../models/checkpoints/open_weights.ts";
 import { writeSafetensors } from "../../../models/checkpoints/safetensors.ts";
 import { sizeOf } from "../../../models/tensor/mod.ts";
@@ -173,7 +174,8 @@ for (
     ["legacy.pth", fixture("legacy.pth"), LEGACY, 45],
   ] as const
 ) {
-  Deno.test(`${kind}: damaged files are read or refused, in little memory`, async () => {
+  const name = `${kind}: damaged files are read or refused, in little memory`;
+  const fn = async () => {
     await inFolder(async (folder) => {
       const path = `${folder}/x`;
       const original = await whole(path);
@@ -193,5 +195,6 @@ for (
       assertGreater(refused, 100);
       assertLess(largest, MAX_MEMORY);
     });
-  });
+  };
+  testInOwnProcess(import.meta.filename!, { name, fn });
 }

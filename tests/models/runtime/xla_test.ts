@@ -1,4 +1,5 @@
 /** The XLA engine: donation, errors, order and lifetime. Operations are compared in `tensor/engines_test.ts`. */
+import { testInOwnProcess } from "../../_own_process.ts";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import type { DeviceBuffer, Engine } from "../../../models/runtime/engine.ts";
 import { processorFlags } from "../../../models/runtime/_processor.ts";
@@ -215,7 +216,7 @@ Deno.test({
   },
 });
 
-Deno.test({
+testInOwnProcess(import.meta.filename!, {
   name: "a thousand steps leave nothing behind",
   ignore,
   async fn() {
