@@ -56,7 +56,15 @@ export async function benchLine(row: BenchRow, context: BenchContext): Promise<B
   const { ours, peer, peerName, note } = await row.measure(context);
   const more = peer === null ? null : ours / peer;
   const ratio = more === null ? null : row.better === "less" ? 1 / more : more;
-  return { name: row.name, unit: row.unit, ours: round(ours), peer: peer && round(peer), peerName, ratio: ratio && round(ratio), note };
+  return {
+    name: row.name,
+    unit: row.unit,
+    ours: round(ours),
+    peer: peer && round(peer),
+    peerName,
+    ratio: ratio && round(ratio),
+    note,
+  };
 }
 
 /** The middle of some numbers; of an even count the mean of the two in the middle. */

@@ -76,7 +76,9 @@ function cell(value: unknown): string {
 
 /** Processor and cores, such as `AMD EPYC, 2 cores`. */
 function machine(): string {
-  const model = Deno.build.os === "linux" ? Deno.readTextFileSync("/proc/cpuinfo").match(/model name\s*:\s*(.*)/)?.[1] : undefined;
+  const model = Deno.build.os === "linux"
+    ? Deno.readTextFileSync("/proc/cpuinfo").match(/model name\s*:\s*(.*)/)?.[1]
+    : undefined;
   return `${model ?? `${Deno.build.os} ${Deno.build.arch}`}, ${navigator.hardwareConcurrency} cores`;
 }
 
