@@ -26,7 +26,6 @@ import {
   input,
   layerNorm,
   multiply,
-  slice,
   type Tensor,
 } from "./tensor/mod.ts";
 import { type OptimizerOptions, type TrainStep, trainStep } from "./train_step.ts";
@@ -99,8 +98,12 @@ export function amdForward(
       rowsOf(code, batch.teacherOnlyTokens),
     );
     const start = concatenate([known, unknown], 1);
-    const made = blocks(parameters.scope(`generators.${i}`), start, { depth: generatorDepth, heads }, compute).at(-1)!;
-    const generated = slice(made, 1, known.shape[1]!, start.shape[1]!);
+    const generated = blocks(parameters.scope(`generators.${i}`), start, {
+      depth: generatorDepth,
+      heads,
+      compute,
+      wanted: unknown.shape[1]!,
+    }).at(-1)!;
     const feature = convert(batch.features[i]!, "f32");
     const target = normalizeTargets ? normalized(feature) : feature;
     return {

@@ -8,7 +8,7 @@ import { linear } from "./linear.ts";
 import { norm } from "./norm.ts";
 import type { Parameters } from "./parameters.ts";
 import type { Compute, TransformerShape } from "./shapes.ts";
-import { add, broadcast, multiply, type Tensor } from "./tensor/mod.ts";
+import { add, broadcast, multiply, slice, type Tensor } from "./tensor/mod.ts";
 
 const MLP_RATIO = 4;
 
@@ -18,21 +18,26 @@ export interface BlockOptions {
   compute: Compute;
   /** Stochastic depth: factors of the attention and the MLP branch for each sample, f32 `[B, 1, 1]`. @default 1 */
   branchScales?: readonly [Tensor, Tensor] | undefined;
+  /** How many of the last tokens are wanted, M; only these are computed, from all N. @default all */
+  wanted?: number | undefined;
 }
 
 /**
  * @param x the residual stream, f32 `[B, N, D]`
- * @returns the residual stream after the block, f32 `[B, N, D]`
+ * @returns the residual stream of the wanted tokens after the block, f32 `[B, M, D]`
  */
-export function block(parameters: Parameters, x: Tensor, { heads, compute, branchScales }: BlockOptions): Tensor {
+export function block(parameters: Parameters, x: Tensor, options: BlockOptions): Tensor {
+  const { heads, compute, branchScales, wanted = x.shape[1]! } = options;
+  const last = (tokens: Tensor) => slice(tokens, 1, x.shape[1]! - wanted, x.shape[1]!);
   const branch = (index: 0 | 1, from: Tensor, compute: (residual?: Tensor) => Tensor) =>
     branchScales === undefined
       ? compute(from)
       : add(from, multiply(compute(), broadcast(branchScales[index], from.shape)));
+  const seen = norm(parameters.scope("norm1"), x, compute);
   const attended = branch(
     0,
-    x,
-    (residual) => attention(parameters.scope("attn"), norm(parameters.scope("norm1"), x, compute), heads, residual),
+    last(x),
+    (residual) => attention(parameters.scope("attn"), seen, last(seen), heads, residual),
   );
   return branch(
     1,
@@ -51,23 +56,32 @@ function mlp(parameters: Parameters, x: Tensor, residual?: Tensor): Tensor {
   });
 }
 
+/** Options of {@linkcode blocks}. */
+export interface BlocksOptions extends Omit<TransformerShape, "width"> {
+  compute: Compute;
+  /** Stochastic depth for each block, see {@linkcode BlockOptions}. @default none */
+  branchScales?: readonly (readonly [Tensor, Tensor])[] | undefined;
+  /** How many of the last tokens of the last block are wanted. @default all */
+  wanted?: number;
+}
+
 /**
  * A stack of blocks under the names `blocks.0`, `blocks.1`, ...
  *
- * @param branchScales stochastic depth for each block, see {@linkcode BlockOptions}
  * @returns the output of every block, in order
  */
-export function blocks(
-  parameters: Parameters,
-  x: Tensor,
-  { depth, heads }: Omit<TransformerShape, "width">,
-  compute: Compute,
-  branchScales?: readonly (readonly [Tensor, Tensor])[],
-): Tensor[] {
+export function blocks(parameters: Parameters, x: Tensor, options: BlocksOptions): Tensor[] {
+  const { depth, heads, compute, branchScales, wanted } = options;
   const outputs: Tensor[] = [];
   for (let i = 0; i < depth; i++) {
-    const scope = parameters.scope(`blocks.${i}`);
-    outputs.push(block(scope, outputs.at(-1) ?? x, { heads, compute, branchScales: branchScales?.[i] }));
+    outputs.push(
+      block(parameters.scope(`blocks.${i}`), outputs.at(-1) ?? x, {
+        heads,
+        compute,
+        branchScales: branchScales?.[i],
+        ...(i === depth - 1 && { wanted }),
+      }),
+    );
   }
   return outputs;
 }

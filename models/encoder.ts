@@ -29,7 +29,7 @@ export function encode(parameters: Parameters, cubes: Tensor, options: EncodeOpt
   const seen = tokens ? gatherRows(cubes, tokens) : cubes;
   const code = tokens ? rowsOf(positions, tokens) : broadcast(positions, [...cubes.shape.slice(0, 2), shape.width]);
   const embedded = patchEmbed(parameters.scope("patch_embed"), seen, code, compute);
-  return [embedded, ...blocks(parameters, embedded, shape, compute, branchScales)];
+  return [embedded, ...blocks(parameters, embedded, { ...shape, compute, branchScales })];
 }
 
 /** The table of positions at a width, kept among the frozen inputs as `positions.WIDTH`. */

@@ -11,7 +11,7 @@ import { norm } from "./norm.ts";
 import { Parameters } from "./parameters.ts";
 import { pixelTarget } from "./patch_embed.ts";
 import { checkTransformer, type Compute, cubeValues, tokensOf, type VideoMaeShape } from "./shapes.ts";
-import { add, broadcast, concatenate, gatherRows, input, slice, type Tensor } from "./tensor/mod.ts";
+import { add, broadcast, concatenate, gatherRows, input, type Tensor } from "./tensor/mod.ts";
 import { type ForwardProgram, forwardProgram, type OptimizerOptions, type TrainStep, trainStep } from "./train_step.ts";
 
 /** A batch of clips with the tokens the student sees and those it does not, ascending. */
@@ -60,8 +60,11 @@ export function videoMaeForward(
   const token = parameters.get("mask_token", [1, 1, decoder.width], maskToken);
   const masked = add(broadcast(token, [...hiddenTokens.shape, decoder.width]), rowsOf(code, hiddenTokens));
   const scopeDecoder = parameters.scope("decoder");
-  const decoded = blocks(scopeDecoder, concatenate([seen, masked], 1), decoder, compute).at(-1)!;
-  const rest = slice(decoded, 1, visibleTokens.shape[1]!, tokens);
+  const rest = blocks(scopeDecoder, concatenate([seen, masked], 1), {
+    ...decoder,
+    compute,
+    wanted: hiddenTokens.shape[1]!,
+  }).at(-1)!;
   const values = cubeValues(cube);
   const prediction = linear(
     norm(scopeDecoder.scope("norm"), rest, compute),

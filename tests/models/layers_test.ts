@@ -21,6 +21,7 @@ import {
   reshape,
   type Shape,
   sizeOf,
+  slice,
   softmax,
   sum,
   type Tensor,
@@ -121,6 +122,18 @@ Deno.test("a block with branch scales of 0 is the identity, with scales of 1 the
   const [plain, scaled, same] = [found.get("plain")!, found.get("scaled")!, found.get("x")!];
   assertEquals(scaled.slice(0, 24), same.slice(0, 24));
   scaled.slice(24).forEach((value, i) => assertAlmostEquals(value, plain[24 + i]!, 1e-12));
+});
+
+Deno.test("a block of some wanted tokens is the rest of the whole block, in value and in gradients", async () => {
+  const parameters = new Parameters();
+  const x = input("x", [2, 5, 8]);
+  const options = { heads: 2, compute: "f32" } as const;
+  const whole = block(parameters, x, options);
+  await assertSameRule(
+    [x, ...parameters.tensors],
+    block(parameters, x, { ...options, wanted: 3 }),
+    slice(whole, 1, 2, 5),
+  );
 });
 
 Deno.test("rows of one table serve a whole batch", async () => {
