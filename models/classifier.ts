@@ -2,6 +2,7 @@
  * Fine-tuning: the pre-trained encoder sees all tokens; their mean is normalised and classified. The encoder's own final
  * norm is dropped, `fc_norm` and `head` start fresh, as in the official code. Names carry no `encoder.` prefix.
  */
+import { type ClipForm, clipInput } from "./clip_input.ts";
 import { encode, positionTable } from "./encoder.ts";
 import { constantly, fineTuning, truncatedNormal } from "./initializers.ts";
 import { linear } from "./linear.ts";
@@ -129,12 +130,16 @@ export function classifierStep(options: ClassifierStepOptions): TrainStep {
   });
 }
 
-/** Classifies. Data: `cubes` u8 `[B, N, P]`; output `logits` f32 `[B, C]`. */
-export function classifierForward(options: ClassifierOptions): ForwardProgram {
+/**
+ * Classifies. Data: `cubes` u8 `[B, N, P]`, or `frames` u8 `[B, T, H, W, 3]`; output `logits` f32 `[B, C]`.
+ *
+ * @param clips The form of the clips.
+ */
+export function classifierForward(options: ClassifierOptions, clips: ClipForm = "cubes"): ForwardProgram {
   checkClassifier(options);
-  const { parameters, frozen, cubes } = sources(options);
+  const { parameters, frozen, cubes, data } = sources(options, clips);
   const { logits } = classifierLogits(parameters, frozen, options, options.compute, cubes);
-  return forwardProgram({ name: "classifier_forward", parameters, frozen, data: [cubes], outputs: { logits } });
+  return forwardProgram({ name: "classifier_forward", parameters, frozen, data: [data], outputs: { logits } });
 }
 
 /**
@@ -150,11 +155,11 @@ export function pooledFeatures(options: Omit<ClassifierOptions, "classes">): For
   return forwardProgram({ name: "pooled_features", parameters, frozen, data: [cubes], outputs });
 }
 
-function sources({ grid, cube, batch }: Omit<ClassifierOptions, "classes">) {
+function sources({ grid, cube, batch }: Omit<ClassifierOptions, "classes">, clips: ClipForm = "cubes") {
   return {
     parameters: new Parameters({ matrices: fineTuning }),
     frozen: new Parameters({ role: "frozen" }),
-    cubes: input("cubes", [batch, tokensOf(grid), cubeValues(cube)], "u8"),
+    ...clipInput(clips, grid, cube, batch),
   };
 }
 

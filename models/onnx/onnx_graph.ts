@@ -3,7 +3,7 @@
  * StableHLO of `runtime/stablehlo.ts`. Arithmetic is f32, so programs are traced with `compute: "f32"`.
  *
  * Repeating a value to a larger shape is left to the operators, which do it themselves, and written down only where the
- * result needs its full shape. Not written: `scatter_rows`, and `iota` over the batch, which no forward pass has.
+ * result needs its full shape. Not written: operations that forward passes do not have, such as `scatter_rows`.
  */
 import { type Op, type OpKind, type Program, type Tensor } from "../tensor/mod.ts";
 import { GraphWriter, type Value } from "./_graph_writer.ts";
@@ -92,7 +92,10 @@ type Rule<K extends OpKind> = (node: Node<K>) => Value;
 function lower({ writer, shapeOf, values }: Lowering, tensor: Tensor): Value {
   const inputs = tensor.inputs.map((input) => values.get(input)!);
   const full = (index: number) => writer.repeated(inputs[index]!, shapeOf(tensor.inputs[index]!));
-  const rule = RULES[tensor.op.kind] as Rule<OpKind>;
+  const rule = RULES[tensor.op.kind] as Rule<OpKind> | undefined;
+  if (rule === undefined) {
+    throw new TypeError(`An ONNX model of this project has no ${tensor.op.kind}: export a forward pass`);
+  }
   return rule({ writer, inputs, full, op: tensor.op as never, shape: shapeOf(tensor), type: tensor.dtype });
 }
 
@@ -113,7 +116,8 @@ function cast(writer: GraphWriter, x: Value, type: ElementType): Value {
 
 const COMPARISON = { equal: "Equal", less: "Less", greater: "Greater" } as const;
 
-const RULES: { readonly [K in OpKind]: Rule<K> } = {
+/** What forward passes are made of. */
+const RULES: { readonly [K in OpKind]?: Rule<K> } = {
   input: same,
   constant: ({ writer, op, type }) => writer.constant([op.value], [], type),
   iota: ({ writer, op, shape, type }) => {
@@ -188,9 +192,6 @@ const RULES: { readonly [K in OpKind]: Rule<K> } = {
     const index = cast(writer, full(1), "i64");
     const places = writer.reshaped(index, [...index.shape, 1]);
     return writer.write("GatherND", [full(0), places], shape, type, { batch_dims: 1 });
-  },
-  scatter_rows: () => {
-    throw new TypeError("An ONNX model of this project has no scatter_rows: export a forward pass");
   },
 
   custom_gradient: same,
