@@ -4,6 +4,7 @@
  * that a change runs again what comes after it and nothing before.
  */
 import type { Engine } from "../models/runtime/engine.ts";
+import type { EngineListener } from "../models/runtime/watch_engine.ts";
 import type { Progress, StageProgress } from "./progress.ts";
 import type { RunSummary } from "./report/report_data.ts";
 import { openRunFolder, type RunFolder } from "./run_folder.ts";
@@ -21,6 +22,8 @@ export interface ChainOptions {
   /** Aborted by the first Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  /** Told before the engine does something that may end the process. */
+  readonly onEngine?: EngineListener;
   /** Prints a line to stdout. */
   readonly print: (line: string) => void;
   /** Prints a line to stderr. */
@@ -101,8 +104,10 @@ class LazyEngine implements AsyncDisposable {
 
   async #open(): Promise<Engine> {
     const { openEngine } = await import("../models/runtime/open_engine.ts");
-    const { resolved: { settings: { run } }, print, warn, progress, signal } = this.options;
+    const { watchEngine } = await import("../models/runtime/watch_engine.ts");
+    const { resolved: { settings: { run } }, print, warn, progress, signal, onEngine = () => {} } = this.options;
     const bars = new Map<string, StageProgress>();
+    onEngine("opening the engine");
     const engine = await openEngine({
       engine: run.engine,
       device: run.device,
@@ -115,7 +120,7 @@ class LazyEngine implements AsyncDisposable {
       },
     }).finally(() => bars.forEach((bar) => bar[Symbol.dispose]()));
     print(`engine     ${engine.description}`);
-    return engine;
+    return watchEngine(engine, onEngine);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

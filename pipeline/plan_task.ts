@@ -1,4 +1,5 @@
 /** From the words of a plan's command line to a plan: numbers are checked, and an engine is opened where it is to measure. */
+import type { EngineListener } from "../models/runtime/watch_engine.ts";
 import type { Plan } from "./plan.ts";
 import { planRun } from "./plan.ts";
 import type { Progress } from "./progress.ts";
@@ -14,6 +15,8 @@ export interface PlanRequest {
   readonly measure: boolean;
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  /** Told before the engine does something that may end the process. */
+  readonly onEngine?: EngineListener;
   readonly warn: (line: string) => void;
 }
 
@@ -31,7 +34,8 @@ export async function planFor(request: PlanRequest): Promise<Plan> {
   if (!request.measure) return await planRun(plan);
   const { openEngine } = await import("../models/runtime/open_engine.ts");
   const { engine: kind, device } = resolved.settings.run;
-  await using engine = await openEngine({ engine: kind, device, warn, signal });
+  const { watchEngine } = await import("../models/runtime/watch_engine.ts");
+  await using engine = watchEngine(await openEngine({ engine: kind, device, warn, signal }), request.onEngine);
   // Of accelerators nobody here knows what is free: they are tried.
   const freeBytes = device === "cuda" || device === "tpu" ? Infinity : Deno.systemMemoryInfo().available;
   const now = () => performance.now();

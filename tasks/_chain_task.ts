@@ -1,6 +1,7 @@
 /** Tasks that run the chain of stages or one stage of it: progress on the terminal, a summary at the end, `--json`. */
 import { type ChainResult, runChain } from "../pipeline/chain.ts";
 import type { Stage } from "../pipeline/settings.ts";
+import { notedProgress } from "./_last_words.ts";
 import { showProgress } from "./_progress.ts";
 import { summaryLines } from "./_summary.ts";
 import type { Task, TaskContext } from "./_task.ts";
@@ -22,13 +23,14 @@ async function run(
   context: TaskContext,
   part: { only?: Stage; until?: Stage },
 ): Promise<Readonly<Record<string, unknown>>> {
-  const { resolved, settings, command, signal, print, warn } = context;
+  const { resolved, settings, command, signal, notes, print, warn } = context;
   const progress = showProgress({ quiet: settings.run.quiet });
   const result = await runChain({
     resolved: { ...resolved, settings: { ...settings, run: { ...settings.run, ...part } } },
     command,
     signal,
-    progress,
+    progress: notedProgress(progress, notes),
+    onEngine: (doing) => notes.note({ engine: doing }),
     print: (line) => progress.aside(() => print(line)),
     warn: (line) => progress.aside(() => warn(line)),
   });

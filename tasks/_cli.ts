@@ -7,6 +7,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { didYouMean } from "../pipeline/nearest_name.ts";
 import { describeFlags, resolveSettings, SettingsError } from "../pipeline/settings.ts";
 import { helpText } from "./_help.ts";
+import type { Notes } from "./_last_words.ts";
+import { type Launched, meetLauncher, onInterrupt } from "./_launched.ts";
 import { takes, type Task } from "./_task.ts";
 
 export type { OwnFlag, Task, TaskContext } from "./_task.ts";
@@ -22,14 +24,16 @@ export interface Host {
   /** Whether errors show their stack. */
   debug: boolean;
   /** Calls `listener` at SIGINT and SIGTERM until disposed of. */
-  onSignal: (listener: (signal: Deno.Signal) => void) => Disposable;
+  onInterrupt: (listener: () => void) => Disposable;
+  /** Where the task notes what it does. */
+  notes: Notes;
   /** Leaves without waiting for anything. */
   exit: (code: number) => void;
 }
 
 /** The end of every task file: runs the task on this process's arguments and leaves with its exit code. */
 export async function main(task: Task): Promise<never> {
-  Deno.exit(await runTask(task, Deno.args, systemHost()));
+  Deno.exit(await runTask(task, Deno.args, systemHost(meetLauncher())));
 }
 
 /**
@@ -57,6 +61,7 @@ export async function runTask(task: Task, args: readonly string[], host: Host): 
       own: usage.own,
       command: [task.name, ...args],
       signal: interruption.signal,
+      notes: host.notes,
       print: quiet ? () => {} : host.out,
       warn: host.error,
     });
@@ -168,9 +173,9 @@ class Interruption implements Disposable {
   readonly #listening: Disposable;
 
   constructor(host: Host) {
-    this.#listening = host.onSignal((signal) => {
+    this.#listening = host.onInterrupt(() => {
       if (this.signal.aborted) return host.exit(130);
-      host.error(`${signal}: stopping after this step; once more leaves at once`);
+      host.error("Interrupted: stopping after this step; once more leaves at once");
       this.#controller.abort(new DOMException("Interrupted: the same command goes on from here", "AbortError"));
     });
   }
@@ -219,13 +224,14 @@ function causes(error: unknown): Error[] {
 }
 
 /** The process's own console, files and signals. */
-export function systemHost(): Host {
+function systemHost({ notes, passesSignals }: Launched): Host {
   return {
     out: (line) => console.log(line),
     error: (line) => console.error(line),
     readTextFile: (path) => Deno.readTextFile(path),
     debug: mayRead("TUBELET_DEBUG") && Boolean(Deno.env.get("TUBELET_DEBUG")),
-    onSignal,
+    onInterrupt: (listener) => onInterrupt(listener, passesSignals),
+    notes,
     exit: (code) => Deno.exit(code),
   };
 }
@@ -233,15 +239,4 @@ export function systemHost(): Host {
 /** Asking for a variable without permission would prompt. */
 function mayRead(variable: string): boolean {
   return Deno.permissions.querySync({ name: "env", variable }).state === "granted";
-}
-
-function onSignal(listener: (signal: Deno.Signal) => void): Disposable {
-  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
-  const listeners = signals.map((signal) => ({ signal, handler: () => listener(signal) }));
-  for (const { signal, handler } of listeners) Deno.addSignalListener(signal, handler);
-  return {
-    [Symbol.dispose]: () => {
-      for (const { signal, handler } of listeners) Deno.removeSignalListener(signal, handler);
-    },
-  };
 }

@@ -1,5 +1,6 @@
 /** What a task is: a name, a help text, the settings it takes and one function to call. */
 import type { ResolvedSettings, Settings } from "../pipeline/settings.ts";
+import type { Notes } from "./_last_words.ts";
 
 /** A flag of one task that is no setting. */
 export interface OwnFlag {
@@ -23,6 +24,8 @@ export interface TaskContext {
   command: readonly string[];
   /** Aborted by the first Ctrl-C or SIGTERM: finish the step, write a checkpoint, throw `signal.reason`. */
   signal: AbortSignal;
+  /** Keeps what the task is doing, for the report of its death. */
+  notes: Notes;
   /** Prints a line to stdout; nothing with --quiet. */
   print: (line: string) => void;
   /** Prints a line to stderr, with --quiet too. */

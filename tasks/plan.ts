@@ -2,6 +2,7 @@
 import { planFor } from "../pipeline/plan_task.ts";
 import { main } from "./_cli.ts";
 import { planLines } from "./_plan_lines.ts";
+import { notedProgress } from "./_last_words.ts";
 import { showProgress } from "./_progress.ts";
 
 await main({
@@ -27,7 +28,7 @@ await main({
     },
     { flag: "disk-rate", kind: "text", about: "Rate of the disk to reckon with, MB/s [1000]" },
   ],
-  run: async ({ resolved, own, signal, print, warn }) => {
+  run: async ({ resolved, own, signal, notes, print, warn }) => {
     const progress = showProgress({ quiet: resolved.settings.run.quiet });
     const plan = await planFor({
       resolved,
@@ -35,7 +36,8 @@ await main({
       diskRate: own["disk-rate"],
       measure: own["measure"] === true,
       signal,
-      progress,
+      progress: notedProgress(progress, notes),
+      onEngine: (doing) => notes.note({ engine: doing }),
       warn: (line) => progress.aside(() => warn(line)),
     });
     for (const line of planLines(plan)) print(line);
