@@ -1,10 +1,11 @@
 /**
  * Decodes the wanted pictures of an opened video: the second pass. By time: one seek to the key frame before the first
- * wanted picture, pictures nobody refers to are skipped, decoding stops after the last. By count: the whole file from
- * its start, for files whose times are missing or do not hold. Both give the pictures of a plain sequential decode.
+ * wanted picture, pictures nobody refers to are skipped, no packet is decoded after the last wanted one. By count: the
+ * whole file from its start, for files whose times are missing or do not hold. Both give the pictures of a plain
+ * sequential decode.
  */
 import { Codec, CodecContext, Frame } from "node-av/lib";
-import { AV_FRAME_FLAG_CORRUPT, AV_NOPTS_VALUE } from "node-av/constants";
+import { AV_FRAME_FLAG_CORRUPT, AV_FRAME_FLAG_INTERLACED, AV_NOPTS_VALUE } from "node-av/constants";
 import { CorruptClipError, MAX_PIXELS } from "./decoder.ts";
 import type { OpenedVideo } from "./_demux.ts";
 
@@ -33,19 +34,25 @@ export function decodeByTime(
   if (!video.seek(wanted[0]!)) return { text: "the container cannot seek", byteOffset: null };
   using decoder = new PictureDecoder(video);
   const missing = new Set(wanted);
+  const unsent = new Set(wanted);
+  let fields = false;
   const take = (picture: Frame) => {
+    fields ||= (picture.flags & AV_FRAME_FLAG_INTERLACED) !== 0;
     const time = picture.bestEffortTimestamp;
     if (missing.delete(time)) onPicture(picture, time);
   };
-  while (missing.size > 0 && video.read()) {
+  while (unsent.size > 0 && !fields && video.read()) {
     const packet = video.packet;
-    decoder.skipUnreferenced(!missing.has(packet.pts));
+    decoder.skipUnreferenced(!unsent.delete(packet.pts));
     decoder.send(take);
     packet.unref();
     if (decoder.damage !== null) return decoder.damage;
   }
-  if (missing.size > 0) decoder.finish(take);
+  // What is held back comes out of it: packets after the last wanted one would only push it along.
+  decoder.finish(take);
   if (decoder.damage !== null) return decoder.damage;
+  // The second half of a picture may lie in a packet of its own, which was skipped.
+  if (fields) return { text: "its pictures consist of two fields", byteOffset: null };
   return missing.size === 0 ? null : { text: `${missing.size} listed pictures did not come out`, byteOffset: null };
 }
 

@@ -1,7 +1,6 @@
 /**
  * Turns decoded pictures into cubes with libav's scaler. Crop and resize go to planar RGB (`gbrp`), which is unbiased and
- * cheaper than packed RGB; packing happens on the small result, strip by strip of one patch width, so that whole blocks
- * of a cube come out contiguous and no pixel is touched here.
+ * cheaper than packed RGB; the small result is then cut into cubes.
  *
  * The scaler called directly assumes BT.601, limited range and no rotation. It is used only where that holds, the filter
  * graph (which reads the tags, as the ffmpeg command does) otherwise; both give the same bytes where both apply.
@@ -11,7 +10,6 @@ import { Filter, type FilterContext, FilterGraph, Frame, SoftwareScaleContext } 
 import {
   AV_BUFFERSRC_FLAG_KEEP_REF,
   AV_PIX_FMT_GBRP,
-  AV_PIX_FMT_RGB24,
   AV_PIX_FMT_YUV420P,
   AVCOL_RANGE_JPEG,
   AVCOL_SPC_BT470BG,
@@ -20,7 +18,7 @@ import {
   SWS_BILINEAR,
 } from "node-av/constants";
 import type { CropPlan } from "./crops.ts";
-import { type CubeLayout, placeStrip } from "./cubes.ts";
+import { type CubeLayout, cutPlanes } from "./cubes.ts";
 import { evenBox, filterChain } from "./_filters.ts";
 import type { Turn } from "./_rotation.ts";
 
@@ -28,24 +26,20 @@ import type { Turn } from "./_rotation.ts";
 const GUARD = 64;
 
 /**
- * Collects the resized pictures of one view as planes [T * scaledHeight, stride] and packs them into cubes. Buffers and
+ * Collects the resized pictures of one view as planes [T * scaledHeight, stride] and cuts them into cubes. Buffers and
  * scalers are kept from clip to clip where sizes allow.
  */
 export class ViewPainter implements Disposable {
   #memory = Buffer.alloc(0);
   #planes: Buffer[] = [];
-  #strip = Buffer.alloc(0);
   #stride = 0;
   #plan: CropPlan | null = null;
-  #frames = 0;
   #direct: { key: string; scaler: SoftwareScaleContext } | null = null;
-  #packer: { key: string; scaler: SoftwareScaleContext } | null = null;
   #graph: PictureGraph | null = null;
 
   /** Prepares for the pictures of one view. */
   begin(plan: CropPlan, frames: number): void {
     this.#plan = plan;
-    this.#frames = frames;
     this.#stride = Math.ceil(plan.scaledWidth / 64) * 64;
     const planeBytes = frames * plan.scaledHeight * this.#stride + GUARD;
     if (this.#memory.length < 3 * planeBytes) this.#memory = Buffer.alloc(3 * planeBytes);
@@ -70,33 +64,17 @@ export class ViewPainter implements Disposable {
     }
   }
 
-  /** Packs the window of all frames into cubes, [tokens, bytesPerToken]. */
+  /** Cuts the window of all frames into cubes, [tokens, bytesPerToken]. */
   finish(layout: CubeLayout, cubes: Uint8Array): void {
-    const { scaledHeight, left, top } = this.#plan!;
-    const { patch, gridWidth } = layout;
-    const rows = this.#frames * scaledHeight;
-    const bytes = rows * patch * 3;
-    if (this.#strip.length < bytes + GUARD) this.#strip = Buffer.alloc(bytes + GUARD);
-    const key = `${patch} ${rows}`;
-    if (this.#packer?.key !== key) {
-      this.#packer?.scaler.freeContext();
-      const scaler = new SoftwareScaleContext();
-      scaler.getContext(patch, rows, AV_PIX_FMT_GBRP, patch, rows, AV_PIX_FMT_RGB24, SWS_BILINEAR);
-      this.#packer = { key, scaler };
-    }
-    const strides = [this.#stride, this.#stride, this.#stride];
-    for (let x = 0; x < gridWidth; x++) {
-      const column = this.#planes.map((plane) => plane.subarray(left + x * patch));
-      this.#packer.scaler.scaleSync(column, strides, 0, rows, [this.#strip], [patch * 3]);
-      placeStrip(this.#strip, scaledHeight, top, layout, x, cubes);
-    }
+    const { scaledHeight: rows, left, top } = this.#plan!;
+    const [green, blue, red] = this.#planes as [Buffer, Buffer, Buffer];
+    cutPlanes({ red, green, blue, stride: this.#stride, rows, left, top }, layout, cubes);
   }
 
   [Symbol.dispose](): void {
     this.#direct?.scaler.freeContext();
-    this.#packer?.scaler.freeContext();
     this.#graph?.[Symbol.dispose]();
-    this.#direct = this.#packer = this.#graph = null;
+    this.#direct = this.#graph = null;
   }
 
   #paintDirectly(picture: Frame, plan: CropPlan, slot: number): void {

@@ -1,5 +1,5 @@
 import { assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
-import { cubeLayout, cutCubes, joinCubes, placeStrip } from "../../decoders/cubes.ts";
+import { cubeLayout, cutCubes, cutPlanes, joinCubes } from "../../decoders/cubes.ts";
 import { goldenJson, goldenTensors } from "./_golden.ts";
 
 Deno.test("cubes of a tiny clip come in token order, pixels in (dt, dy, dx, channel) order", () => {
@@ -50,25 +50,28 @@ Deno.test("cubes equal the official patchify", async () => {
   assertGreater(cubes.reduce((a, b) => a + b, 0), 0);
 });
 
-Deno.test("placing strips of patch columns gives the same cubes as cutting rows, also below a top margin", () => {
-  const layout = cubeLayout(4, 12, 8, 2, 4);
-  const clip = Uint8Array.from({ length: layout.bytes }, (_, i) => (i * 37 + (i >> 5)) & 255);
-  const cut = new Uint8Array(layout.bytes);
-  cutCubes(clip, layout, cut);
-  const placed = new Uint8Array(layout.bytes);
-  const rows = 15;
-  const top = 2;
-  for (let x = 0; x < layout.gridWidth; x++) {
-    const strip = new Uint8Array(layout.frames * rows * layout.patch * 3);
-    for (let frame = 0; frame < layout.frames; frame++) {
-      for (let y = 0; y < layout.height; y++) {
-        const from = ((frame * layout.height + y) * layout.width + x * layout.patch) * 3;
-        strip.set(clip.subarray(from, from + layout.patch * 3), (frame * rows + top + y) * layout.patch * 3);
-      }
+Deno.test("cutting planes gives the same cubes as cutting packed rows, wherever the view and its buffers begin", () => {
+  for (const patch of [4, 3]) {
+    const layout = cubeLayout(4, 3 * patch, 2 * patch, 2, patch);
+    const clip = Uint8Array.from({ length: layout.bytes }, (_, i) => (i * 37 + (i >> 5)) & 255);
+    const cut = new Uint8Array(layout.bytes);
+    cutCubes(clip, layout, cut);
+    for (const [left, shift] of [[0, 0], [8, 0], [3, 0], [4, 1]] as const) {
+      const rows = layout.height + 3, top = 2, stride = 20;
+      const [red, green, blue] = [0, 1, 2].map((channel) => {
+        const plane = new Uint8Array(4 * rows * stride + shift).fill(99).subarray(shift);
+        for (let i = 0; i < layout.bytes / 3; i++) {
+          const row = Math.floor(i / layout.width), frame = Math.floor(row / layout.height);
+          const at = (frame * rows + top + row % layout.height) * stride + left + i % layout.width;
+          plane[at] = clip[i * 3 + channel]!;
+        }
+        return plane;
+      }) as [Uint8Array, Uint8Array, Uint8Array];
+      const cubes = new Uint8Array(layout.bytes + shift).subarray(shift);
+      cutPlanes({ red, green, blue, rows, left, top, stride }, layout, cubes);
+      assertEquals(cubes, cut, `patch ${patch}, left ${left}, buffers at ${shift}`);
     }
-    placeStrip(strip, rows, top, layout, x, placed);
   }
-  assertEquals(placed, cut);
 });
 
 Deno.test("joining cubes gives the clip back", () => {
