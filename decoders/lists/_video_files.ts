@@ -1,5 +1,6 @@
 /** Finds video files in folders by their names. */
 import { join, parse } from "node:path";
+import { ListError } from "./list_error.ts";
 
 /** Endings that are taken for videos. */
 const VIDEO_ENDINGS: readonly string[] = [
@@ -18,7 +19,7 @@ const VIDEO_ENDINGS: readonly string[] = [
 ];
 
 /** Whether a name ends like a video's. */
-function isVideoName(name: string): boolean {
+export function isVideoName(name: string): boolean {
   return VIDEO_ENDINGS.includes(parse(name).ext.toLowerCase());
 }
 
@@ -31,39 +32,100 @@ export interface VideoEntry {
 /**
  * @param folder Where to look; links to folders count as folders.
  * @returns Its folders and videos, by name; hidden ones and other files are passed over.
+ * @throws {ListError} A name is not UTF-8, so that nobody could open the file.
  */
 export async function readVideoFolder(folder: string): Promise<VideoEntry[]> {
   const found: VideoEntry[] = [];
   for await (const { name, isDirectory, isSymlink } of Deno.readDir(folder)) {
     if (name.startsWith(".")) continue;
-    const isFolder = isDirectory || isSymlink && await leadsToFolder(join(folder, name));
-    if (isFolder || isVideoName(name)) found.push({ name, isFolder });
+    const isVideo = isVideoName(name);
+    const isFolder = isDirectory || isSymlink && !isVideo && await leadsToFolder(join(folder, name));
+    if (!isFolder && !isVideo) continue;
+    if (name.includes(REPLACEMENT) && !await isThere(join(folder, name))) {
+      throw new ListError(folder, null, `holds ${JSON.stringify(name)}, a name that is not UTF-8; rename it`);
+    }
+    found.push({ name, isFolder });
   }
   return found.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
+/** What stands for bytes that are not UTF-8 in the names that a folder gives. */
+const REPLACEMENT = "\ufffd";
+
 /**
- * @param root Where to look.
- * @param depth Levels of folders below it.
- * @returns Files relative to the root, in order of their paths, by their name without folder and ending.
+ * Where videos lie, by their names without ending. Of each there is one number instead of a path: folder and ending, so
+ * that the index of a large folder stays small.
  */
-export async function findVideos(root: string, depth: number): Promise<Map<string, string[]>> {
-  const found = new Map<string, string[]>();
-  const visit = async (below: string, left: number): Promise<void> => {
-    for (const { name, isFolder } of await readVideoFolder(join(root, below))) {
-      const path = below === "" ? name : `${below}/${name}`;
-      if (isFolder) {
-        if (left > 0) await visit(path, left - 1);
-        continue;
+export class VideoIndex {
+  readonly #folders: string[] = [];
+  readonly #endings: string[] = [];
+  readonly #places = new Map<string, number | number[]>();
+
+  private constructor() {}
+
+  /**
+   * @param root Where to look.
+   * @param depth Levels of folders below it; folders below these count as clips, folders of pictures.
+   * @throws {ListError} A name is not UTF-8.
+   */
+  static async read(root: string, depth: number): Promise<VideoIndex> {
+    const index = new VideoIndex();
+    const visit = async (below: string, left: number): Promise<void> => {
+      const folder = index.#folders.push(below) - 1;
+      for (const { name, isFolder } of await readVideoFolder(join(root, below))) {
+        if (isFolder && left > 0) await visit(below === "" ? name : `${below}/${name}`, left - 1);
+        else if (isFolder) index.#add(name, folder, "");
+        else index.#add(parse(name).name, folder, parse(name).ext);
       }
-      const stem = parse(name).name;
-      const same = found.get(stem);
-      if (same === undefined) found.set(stem, [path]);
-      else same.push(path);
-    }
-  };
-  await visit("", depth);
-  return found;
+    };
+    await visit("", depth);
+    return index;
+  }
+
+  /**
+   * @param stem Name without folder and ending.
+   * @returns Files of that name relative to the root, in order of their paths.
+   */
+  find(stem: string): string[] {
+    const places = this.#places.get(stem);
+    if (places === undefined) return [];
+    return [places].flat().map((place) => {
+      const folder = this.#folders[Math.floor(place / ENDINGS)]!;
+      return `${folder === "" ? "" : `${folder}/`}${stem}${this.#endings[place % ENDINGS]}`;
+    });
+  }
+
+  /**
+   * @param stem Name without folder and ending.
+   * @param group Folder that is preferred where several files have the name, such as its class; blanks and underscores are
+   * the same in it.
+   * @returns The file relative to the root, or null if there is none.
+   */
+  locate(stem: string, group: string | null): string | null {
+    const found = this.find(stem);
+    const ofGroup = (file: string) => file.split("/").at(-2)?.replaceAll("_", " ") === group?.replaceAll("_", " ");
+    return found.find(ofGroup) ?? found[0] ?? null;
+  }
+
+  #add(stem: string, folder: number, ending: string): void {
+    let number = this.#endings.indexOf(ending);
+    if (number < 0) number = this.#endings.push(ending) - 1;
+    const place = folder * ENDINGS + number;
+    const before = this.#places.get(stem);
+    this.#places.set(stem, before === undefined ? place : [before, place].flat());
+  }
+}
+
+/** More than there are endings, however they are written. */
+const ENDINGS = 4096;
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function leadsToFolder(path: string): Promise<boolean> {

@@ -3,50 +3,36 @@
  * files are passed over; deeper folders are an error, since nobody would notice their clips missing.
  */
 import { join } from "node:path";
-import { type ListEntry, type ListSource, numberClasses, type ParsedList, unknownLabel } from "./_list_source.ts";
+import type { ListEntry, ListSource, ParsedList } from "./_list_source.ts";
 import { readVideoFolder } from "./_video_files.ts";
 import { ListError } from "./list_error.ts";
 
 /**
  * @param source The folder, as its path; its text is not used.
- * @returns Its clips, sorted by class and name; classes are numbered by the order of their names unless they are given.
+ * @param emit Receives its clips, sorted by class and name.
  * @throws {ListError} Clips lie both in folders and beside them, or too deep.
  */
-export async function parseFolder(source: ListSource): Promise<ParsedList> {
+export async function parseFolder(source: ListSource, emit: (entry: ListEntry) => void): Promise<ParsedList> {
   const top = await readVideoFolder(source.path);
   const folders = top.filter(({ isFolder }) => isFolder);
   const loose = top.filter(({ isFolder }) => !isFolder);
-  if (folders.length === 0) {
-    return {
-      entries: loose.map(({ name }) => ({ name, file: name, label: null, line: null })),
-      classes: source.classes,
-    };
+  if (folders.length > 0 && loose.length > 0) {
+    const problem = `holds folders of classes and also ${loose[0]!.name}; put it into one of them`;
+    throw new ListError(source.path, null, problem);
   }
-  if (loose.length > 0) {
-    throw new ListError(
-      source.path,
-      null,
-      `holds folders of classes and also ${loose[0]!.name}; put it into one of them`,
-    );
-  }
-  const members: [string, string[]][] = [];
-  for (const { name } of folders) {
-    const inside = await readVideoFolder(join(source.path, name));
-    const deeper = inside.find(({ isFolder }) => isFolder);
-    if (deeper !== undefined) {
-      throw new ListError(source.path, null, `${name}/${deeper.name} is a folder; expected videos in ${name}`);
+  for (const { name } of loose) emit({ name, file: name, label: null, line: null });
+  for (const { name: label } of folders) {
+    for (const { name, isFolder } of await readVideoFolder(join(source.path, label))) {
+      if (isFolder) throw tooDeep(source, `${label}/${name}`, label, folders.map(({ name }) => name));
+      emit({ name: `${label}/${name}`, file: `${label}/${name}`, label, line: null });
     }
-    if (inside.length > 0) members.push([name, inside.map(({ name }) => name)]);
   }
-  const { classes, numbers } = numberClasses(source, members.map(([name]) => name));
-  const entries = members.flatMap(([folder, names]) => {
-    const label = numbers.get(folder) ?? unknownLabel(source, null, folder);
-    return names.map((name): ListEntry => ({
-      name: `${folder}/${name}`,
-      file: `${folder}/${name}`,
-      label,
-      line: null,
-    }));
-  });
-  return { entries, classes };
+  return { classes: source.classes, missing: null };
+}
+
+function tooDeep(source: ListSource, deeper: string, label: string, folders: readonly string[]): ListError {
+  const mend = folders.some((name) => /^(?:train|val|valid|validation|test)$/i.test(name))
+    ? `if ${label} is a part of the data set, name ${join(source.path, label)}`
+    : 'folders of pictures are named by a list of lines "path frames label"';
+  return new ListError(source.path, null, `${deeper} is a folder; expected videos in ${label}; ${mend}`);
 }

@@ -1,89 +1,65 @@
 /**
- * The lists of Kinetics: CSV with a header that names at least `youtube_id`, `time_start` and `time_end`, and `label`
- * where there are labels. The clip of a line is `ID_SSSSSS_EEEEEE.mp4` (seconds, six digits), wherever in the folder of
- * videos it lies: flat, or below folders of splits and classes.
+ * The lists of Kinetics-400, -600 and -700: CSV with a header that names at least `youtube_id`, `time_start` and
+ * `time_end`, `label` where there are labels, and `split`. The clip of a line is `ID_SSSSSS_EEEEEE.mp4` (seconds, six
+ * digits), `ID_S_E.mp4` or `ID.mp4`, cut out already, under any video ending and wherever in the folder of videos it lies:
+ * flat, or below folders of splits and classes, whose names have blanks or underscores.
  */
-import { linesOf, type ListSource, numberClasses, type ParsedList, splitFields, unknownLabel } from "./_list_source.ts";
-import { findVideos } from "./_video_files.ts";
+import { type Columns, columnsOf } from "./_columns.ts";
+import { readCsv } from "./_csv.ts";
+import type { ListEntry, ListSource, ParsedList } from "./_list_source.ts";
+import { splitName } from "./_splits.ts";
+import { VideoIndex } from "./_video_files.ts";
 import { ListError } from "./list_error.ts";
 
 /** Levels of folders below the root, such as split and class. */
 const DEPTH = 2;
 
-/** A line of the list. */
-interface Row {
-  line: number;
-  /** Name of the clip without its ending. */
-  name: string;
-  label: string | null;
-}
-
 /**
  * @param source The list.
- * @returns Its clips; labels are numbered by the order of their names unless classes are given.
+ * @param emit Receives its clips.
  * @throws {ListError} A line cannot be read.
  */
-export async function parseKinetics(source: ListSource): Promise<ParsedList> {
-  const [header, ...lines] = linesOf(source.text);
-  const names = header === undefined ? [] : fieldsOf(source, header);
-  const column = (name: string) => names.indexOf(name);
-  for (const name of ["youtube_id", "time_start", "time_end"]) {
-    if (column(name) < 0) throw new ListError(source.path, header?.line ?? 1, `the header has no column ${name}`);
-  }
-  const rows = lines.map((line): Row => {
-    const fields = fieldsOf(source, line);
-    if (fields.length !== names.length) {
-      throw new ListError(
-        source.path,
-        line.line,
-        `has ${fields.length} fields where the header has ${names.length}; put a field with commas in double quotes`,
-      );
-    }
-    const field = (name: string) => fields[column(name)]!;
-    const id = field("youtube_id");
+export async function parseKinetics(source: ListSource, emit: (entry: ListEntry) => void): Promise<ParsedList> {
+  const videos = await VideoIndex.read(source.root, DEPTH);
+  let missing = 0;
+  let columns: Columns = {};
+  readCsv(source.path, source.text, (names, line) => {
+    columns = columnsOf(source.path, line, names, {
+      id: ["youtube_id"],
+      start: ["time_start"],
+      end: ["time_end"],
+      label: ["label"],
+      split: ["split"],
+    }, ["id", "start", "end"]);
+  }, ({ line, fields }) => {
+    const field = (name: string) => columns[name] === undefined ? null : fields[columns[name]]!;
+    const id = field("id")!;
     if (!/^[\w-]+$/.test(id)) {
-      throw new ListError(
-        source.path,
-        line.line,
-        `${JSON.stringify(id)} is no youtube_id: letters, digits, - and _ only`,
-      );
+      const problem = `${JSON.stringify(id)} is no youtube_id: letters, digits, - and _ only`;
+      throw new ListError(source.path, line, problem);
     }
-    const times = ["time_start", "time_end"].map((name) => seconds(source, line.line, name, field(name)));
-    return { line: line.line, name: [id, ...times].join("_"), label: column("label") < 0 ? null : field("label") };
+    const label = field("label") || null;
+    const [start, end] = [
+      seconds(source, line, "time_start", field("start")!),
+      seconds(source, line, "time_end", field("end")!),
+    ];
+    const name = `${id}_${padded(start)}_${padded(end)}`;
+    let file: string | null = null;
+    for (const stem of [name, `${id}_${start}_${end}`, id]) file ??= videos.locate(stem, label);
+    if (file === null) missing++;
+    const split = splitName(source.path, line, field("split"));
+    emit({ name, file: file ?? `${name}.mp4`, label, line, ...(split && { split }) });
   });
-
-  const labelled = rows.flatMap(({ label }) => label ?? []);
-  const { classes, numbers } = numberClasses(source, labelled);
-  const videos = await findVideos(source.root, DEPTH);
-  const entries = rows.map(({ line, name, label }) => {
-    const number = label === null ? null : numbers.get(label) ?? unknownLabel(source, line, label);
-    return { name, file: place(videos.get(name), name, label), label: number, line };
-  });
-  return { entries, classes: column("label") < 0 ? source.classes : classes };
+  return { classes: source.classes, missing };
 }
 
-function fieldsOf(source: ListSource, { line, text }: { line: number; text: string }): string[] {
-  const fields = splitFields(text, ",");
-  if (fields === null) {
-    throw new ListError(source.path, line, "a double quote is not closed, or not followed by a comma");
-  }
-  return fields;
-}
-
-/** Whole seconds with six digits. */
-function seconds(source: ListSource, line: number, column: string, text: string): string {
+function seconds(source: ListSource, line: number, column: string, text: string): number {
   const value = Number(text);
-  if (text !== "" && Number.isInteger(value) && value >= 0 && value < 1e6) return String(value).padStart(6, "0");
-  throw new ListError(
-    source.path,
-    line,
-    `${column} must be whole seconds below a million, found ${JSON.stringify(text)}`,
-  );
+  if (text !== "" && Number.isInteger(value) && value >= 0 && value < 1e6) return value;
+  const found = JSON.stringify(text);
+  throw new ListError(source.path, line, `${column} must be whole seconds below a million, found ${found}`);
 }
 
-/** Of several files of that name the one in the folder of its class; of none the place where a flat folder has it. */
-function place(found: readonly string[] | undefined, name: string, label: string | null): string {
-  if (found === undefined) return `${name}.mp4`;
-  const ofClass = (file: string) => file.split("/").at(-2)?.replaceAll("_", " ") === label?.replaceAll("_", " ");
-  return found.find(ofClass) ?? found[0]!;
+function padded(seconds: number): string {
+  return String(seconds).padStart(6, "0");
 }

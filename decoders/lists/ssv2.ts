@@ -1,44 +1,58 @@
 /**
  * The lists of Something-Something V2: a JSON array of clips (`train.json`, `validation.json`) with `id` and `template`,
  * and beside it `labels.json`, which numbers the templates without their brackets. Clips without a template (`test.json`)
- * have no label. The clip is `ID.webm`, or the same under another video ending, in the folder of videos.
+ * have no label. The clip is `ID.webm`, the same under another video ending, or a folder `ID` of pictures, in the folder of
+ * videos.
  */
 import { dirname, join } from "node:path";
-import { type ListSource, type ParsedList, readListText } from "./_list_source.ts";
-import { findVideos } from "./_video_files.ts";
+import { eachJsonItem, parseJson } from "./_json_items.ts";
+import { type ListEntry, type ListSource, type ParsedList, readListText } from "./_list_source.ts";
+import { VideoIndex } from "./_video_files.ts";
 import { ListError } from "./list_error.ts";
 
 /** Where the labels are looked for, beside the list. */
 const LABEL_FILES = ["labels.json", "something-something-v2-labels.json", "labels/labels.json"];
 
+/** Numbers of the templates. */
+interface Labels {
+  path: string;
+  numbers: Map<string, number>;
+  classes: string[];
+}
+
 /**
  * @param source The list.
- * @returns Its clips.
+ * @param emit Receives its clips.
  * @throws {ListError} The list or its labels cannot be read.
  */
-export async function parseSsv2(source: ListSource): Promise<ParsedList> {
-  const items = parseJson(source.path, source.text);
-  if (!Array.isArray(items)) {
-    throw new ListError(
-      source.path,
-      1,
-      "must be a JSON array of clips such as train.json; labels.json belongs beside it",
-    );
+export async function parseSsv2(source: ListSource, emit: (entry: ListEntry) => void): Promise<ParsedList> {
+  if (!source.text.trimStart().startsWith("[")) {
+    const expected = "must be a JSON array of clips such as train.json; labels.json belongs beside it";
+    throw new ListError(source.path, 1, expected);
   }
-  const lines = itemLines(source.text);
-  const templates = items.map((item: unknown, i) => checkItem(source.path, lines[i] ?? null, item));
-  const labels = templates.some(({ template }) => template !== null) ? await readLabels(source) : null;
-  const videos = await findVideos(source.root, 0);
-  const entries = templates.map(({ id, template }, i) => {
-    const line = lines[i] ?? null;
-    const key = template?.replaceAll(/[\[\]]/g, "") ?? null;
-    const label = key === null ? null : labels!.numbers.get(key);
-    if (label === undefined) {
-      throw new ListError(source.path, line, `unknown label ${JSON.stringify(key)}; it is not in ${labels!.path}`);
-    }
-    return { name: id, file: videos.get(id)?.[0] ?? `${id}.webm`, label, line };
+  const videos = await VideoIndex.read(source.root, 0);
+  const labels = await readLabels(source);
+  let [missing, labelled] = [0, false];
+  eachJsonItem(source.path, source.text, (item, line) => {
+    const { id, template } = checkItem(source.path, line, item);
+    const file = videos.locate(id, null);
+    if (file === null) missing++;
+    labelled ||= template !== null;
+    const label = template === null ? null : numberOf(source, line, labels, template);
+    emit({ name: id, file: file ?? `${id}.webm`, label, line });
   });
-  return { entries, classes: labels?.classes ?? source.classes };
+  return { classes: labelled ? labels!.classes : source.classes, missing };
+}
+
+function numberOf(source: ListSource, line: number, labels: Labels | null, template: string): number {
+  if (labels === null) {
+    const problem = `has labelled clips but no labels.json beside it; put it into ${dirname(source.path)}`;
+    throw new ListError(source.path, null, problem);
+  }
+  const name = template.replaceAll(/[\[\]]/g, "");
+  const number = labels.numbers.get(name);
+  if (number !== undefined) return number;
+  throw new ListError(source.path, line, `unknown label ${JSON.stringify(name)}; it is not in ${labels.path}`);
 }
 
 function checkItem(path: string, line: number | null, item: unknown): { id: string; template: string | null } {
@@ -53,15 +67,11 @@ function checkItem(path: string, line: number | null, item: unknown): { id: stri
   return { id: text, template };
 }
 
-async function readLabels(
-  source: ListSource,
-): Promise<{ path: string; numbers: Map<string, number>; classes: string[] }> {
+async function readLabels(source: ListSource): Promise<Labels | null> {
   const folder = dirname(source.path);
   const path = await firstFile(LABEL_FILES.map((name) => join(folder, name)));
-  if (path === undefined) {
-    throw new ListError(source.path, null, `has labelled clips but no labels.json beside it; put it into ${folder}`);
-  }
-  const content = parseJson(path, await readListText(path));
+  if (path === undefined) return null;
+  const content = parseJson(path, await readListText(path), null);
   const entries = Object.entries(Object(content) as Record<string, unknown>);
   const classes: string[] = new Array(entries.length);
   for (const [name, value] of entries) {
@@ -88,27 +98,4 @@ async function firstFile(paths: readonly string[]): Promise<string | undefined> 
     if (info?.isFile) return path;
   }
   return undefined;
-}
-
-function parseJson(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const message = (error as Error).message;
-    const line = /line (\d+)/.exec(message)?.[1];
-    throw new ListError(path, line === undefined ? null : Number(line), `is not JSON: ${message}`);
-  }
-}
-
-/** Lines on which the items of a JSON array of objects begin. */
-function itemLines(text: string): number[] {
-  const lines: number[] = [];
-  let [line, depth] = [1, 0];
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|\n/g)) {
-    if (token === "\n") line++;
-    else if (token === "[" || token === "{") {
-      if (depth++ === 1) lines.push(line);
-    } else if (token === "]" || token === "}") depth--;
-  }
-  return lines;
 }

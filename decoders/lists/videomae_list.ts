@@ -1,18 +1,12 @@
 /**
  * The lists of VideoMAE and AMD: lines `path label` or `path frames label`, or `path` alone where nothing is labelled.
  * Fields are parted by blanks, tabs or commas; a path that holds the separator stands in double quotes. The number of
- * frames is not used: clips are counted when they are decoded. A `classes.txt` beside the list names the labels, a line
- * each.
+ * frames is that of a folder of pictures; videos are counted when they are decoded. A `classes.txt` beside the list names
+ * the labels, a line each.
  */
-import { dirname, join } from "node:path";
-import {
-  linesOf,
-  type ListEntry,
-  type ListSource,
-  type ParsedList,
-  readListText,
-  splitFields,
-} from "./_list_source.ts";
+import { type Line, linesOf, type ListEntry, type ListSource, type ParsedList, splitFields } from "./_list_source.ts";
+import { readClassNames } from "./_class_names.ts";
+import { isVideoName } from "./_video_files.ts";
 import { ListError } from "./list_error.ts";
 
 /** A separator and a number at the end of a line. */
@@ -21,46 +15,44 @@ const LABELLED = /([ \t,])[ \t]*-?\d+$/;
 /** What a line should be, for messages. */
 const EXPECTED = `lines are "path label" or "path frames label", without a header, paths with blanks in double quotes`;
 
-/** File beside the list that names the labels. */
-const CLASSES = "classes.txt";
-
 /**
  * @param source The list.
- * @returns Its clips.
+ * @param emit Receives its clips.
  * @throws {ListError} A line cannot be read.
  */
-export async function parseVideoMaeList(source: ListSource): Promise<ParsedList> {
-  const lines = linesOf(source.text);
-  const classes = source.classes ?? await readClasses(join(dirname(source.path), CLASSES));
+export async function parseVideoMaeList(source: ListSource, emit: (entry: ListEntry) => void): Promise<ParsedList> {
+  const classes = source.classes ?? await readClassNames(source.path);
   // Where any line ends in a label, all must: a header or a forgotten label is not taken for a path.
-  const model = lines.find(({ text }) => LABELLED.test(text)) ?? lines[0];
-  if (model === undefined) return { entries: [], classes };
-  const separator = LABELLED.exec(model.text)?.[1] ?? null;
+  let model: Line | undefined;
+  let separator: string | null = null;
+  for (const line of linesOf(source.path, source.text)) {
+    model ??= line;
+    separator = LABELLED.exec(line.text)?.[1] ?? null;
+    if (separator === null) continue;
+    model = line;
+    break;
+  }
+  if (model === undefined) return { classes, missing: null };
   const columns = fieldsOf(source, model, separator).length;
-  const entries = lines.map((line): ListEntry => {
+  for (const line of linesOf(source.path, source.text)) {
     const fields = fieldsOf(source, line, separator);
     if (fields.length !== columns) {
-      throw new ListError(
-        source.path,
-        line.line,
-        `has ${fields.length} fields where line ${model.line} has ${columns}; ${EXPECTED}`,
-      );
+      const found = `has ${fields.length} fields where line ${model.line} has ${columns}`;
+      throw new ListError(source.path, line.line, `${found}; ${EXPECTED}`);
     }
+    const file = fields[0]!;
     const label = columns === 1 ? null : wholeNumber(source, line.line, "label", fields.at(-1)!);
-    if (columns === 3) wholeNumber(source, line.line, "number of frames", fields[1]!);
+    const frames = columns === 3 ? wholeNumber(source, line.line, "number of frames", fields[1]!) : 0;
     if (label !== null && classes !== null && label >= classes.length) {
-      throw new ListError(
-        source.path,
-        line.line,
-        `unknown label ${label}; there are ${classes.length} classes, 0 to ${classes.length - 1}`,
-      );
+      const problem = `unknown label ${label}; there are ${classes.length} classes, 0 to ${classes.length - 1}`;
+      throw new ListError(source.path, line.line, problem);
     }
-    return { name: fields[0]!, file: fields[0]!, label, line: line.line };
-  });
-  return { entries, classes };
+    emit({ name: file, file, label, line: line.line, ...(frames > 0 && !isVideoName(file) && { frames }) });
+  }
+  return { classes, missing: null };
 }
 
-function fieldsOf(source: ListSource, { line, text }: { line: number; text: string }, separator: string | null) {
+function fieldsOf(source: ListSource, { line, text }: Line, separator: string | null) {
   // Without a label there is no separator: blanks belong to the path.
   const fields = splitFields(text, separator ?? "\n");
   if (fields === null) {
@@ -76,19 +68,6 @@ function wholeNumber(source: ListSource, line: number, what: string, text: strin
   const value = Number(text);
   if (/^\d+$/.test(text) && value <= 0x7fffffff) return value;
   const found = JSON.stringify(text);
-  throw new ListError(
-    source.path,
-    line,
-    `the ${what} must be a whole number of at least 0, found ${found}; ${EXPECTED}`,
-  );
-}
-
-async function readClasses(path: string): Promise<string[] | null> {
-  try {
-    await Deno.lstat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-  return linesOf(await readListText(path)).map(({ text }) => text);
+  const problem = `the ${what} must be a whole number of at least 0, found ${found}; ${EXPECTED}`;
+  throw new ListError(source.path, line, problem);
 }

@@ -218,7 +218,7 @@ Deno.test("a list of Kinetics may lack labels, and wrong fields are refused with
     );
     assertEquals(
       await refusal(folder, "label,youtube_id,time_start\na,x,0\n"),
-      ", line 1: the header has no column time_end",
+      ", line 1: the header has no column time_end; it has label, youtube_id, time_start",
     );
     assertStringIncludes(
       await refusal(folder, KINETICS, { classes: ["tai chi"] }),
