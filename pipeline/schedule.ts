@@ -1,7 +1,7 @@
 /**
  * Learning rates over a run: linear warm-up, then half a cosine, one value a step, as in the official AMD code; the
- * scaling of rates with the batch; the factors of layer-wise decay for fine-tuning. Everything is a pure function of
- * the step, so that a resumed run needs no state. Unlike the official code, warm-up steps need no warm-up epochs.
+ * scaling of rates with the batch. Everything is a pure function of the step, so that a resumed run needs no state. Unlike
+ * the official code, warm-up steps need no warm-up epochs.
  */
 
 /** A schedule from a start value over a warm-up to a peak and down to a final value. */
@@ -90,20 +90,6 @@ export function trainingSchedule(rates: TrainingRates, clips: number): Schedule 
     warmupSteps: stepsPerEpoch * rates.warmupEpochs,
     stepsPerEpoch,
   };
-}
-
-/**
- * Factors of the learning rate by layer for fine-tuning: `decay ^ (depth + 1 - layer)`.
- *
- * @param decay Factor from one layer to the one below, 0 to 1.
- * @param depth Blocks of the encoder.
- * @returns Factors, [depth + 2]: 0 is the patch embedding, k + 1 is block k, depth + 1 is the final norm and the head.
- */
-export function layerScales(decay: number, depth: number): number[] {
-  if (!(decay > 0 && decay <= 1)) {
-    throw new RangeError(`Layer decay is ${decay}: expected a number above 0 and up to 1`);
-  }
-  return Array.from({ length: depth + 2 }, (_, layer) => decay ** (depth + 1 - layer));
 }
 
 /**
