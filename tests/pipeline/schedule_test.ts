@@ -1,13 +1,6 @@
 /** Schedules against the official code's numbers (golden/schedules.json) and by hand. */
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import {
-  epochRate,
-  layerScales,
-  scaledRate,
-  type Schedule,
-  scheduleValue,
-  trainingSchedule,
-} from "../../pipeline/schedule.ts";
+import { epochRate, scaledRate, type Schedule, scheduleValue, trainingSchedule } from "../../pipeline/schedule.ts";
 
 interface Recipe {
   base_lr: number;
@@ -109,12 +102,4 @@ Deno.test("steps outside the run, too long warm-ups and too few clips are refuse
   const rates = { epochs: 1, warmupEpochs: 0, batch: 8, baseLr: 1, minLr: 0 };
   assertEquals(trainingSchedule(rates, 7).stepsPerEpoch, 1);
   assertThrows(() => trainingSchedule(rates, 0), RangeError, "A training needs at least 1 clip: found 0");
-});
-
-Deno.test("layer scales fall from the head to the patch embedding", () => {
-  assertEquals(layerScales(0.5, 2), [0.125, 0.25, 0.5, 1]);
-  const scales = layerScales(0.75, 12);
-  assertAlmostEquals(scales[0]!, 0.0238, 5e-5);
-  assertEquals([scales[12], scales[13], scales.length], [0.75, 1, 14]);
-  assertThrows(() => layerScales(0, 2), RangeError, "Layer decay is 0");
 });
