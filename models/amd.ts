@@ -139,6 +139,8 @@ export interface AmdStepOptions extends AmdShape {
   /** Runs this teacher inside the step; its layers pair with the student's. @default features are inputs */
   teacher?: TeacherShape;
   optimizer: OptimizerOptions;
+  /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
+  accumulate?: number;
   compute: Compute;
 }
 
@@ -170,25 +172,35 @@ export function amdStep(options: AmdStepOptions): TrainStep {
     studentRows: list("student_rows", visible),
     teacherOnlyRows: list("teacher_only_rows", only),
   };
-  let features: Tensor[];
-  let source: Tensor[];
-  if (teacher) {
-    const seen = list("teacher_tokens", teacherVisible);
-    source = [seen];
-    features = teacherFeatures(frozen.scope("teacher"), frozen, teacher, compute, inputs.cubes, seen)
-      .map((feature) => convert(feature, "f16"));
-  } else {
-    features = studentLayers.map((_, i) => input(`features/${i}`, [batch, teacherVisible, teacherWidth], "f16"));
-    source = features;
-  }
-  const { losses } = amdForward(parameters, frozen, options, compute, { ...inputs, features });
+  const source = teacher
+    ? [list("teacher_tokens", teacherVisible)]
+    : studentLayers.map((_, i) => input(`features/${i}`, [batch, teacherVisible, teacherWidth], "f16"));
+  const metrics = (rows: (batch: Tensor) => Tensor) => {
+    const { cubes, visibleTokens, hiddenTokens, teacherOnlyTokens, studentRows, teacherOnlyRows } = inputs;
+    const seen = rows(cubes);
+    const given = source.map(rows);
+    const features = teacher
+      ? teacherFeatures(frozen.scope("teacher"), frozen, teacher, compute, seen, given[0]!)
+        .map((feature) => convert(feature, "f16"))
+      : given;
+    return amdForward(parameters, frozen, options, compute, {
+      cubes: seen,
+      visibleTokens: rows(visibleTokens),
+      hiddenTokens: rows(hiddenTokens),
+      teacherOnlyTokens: rows(teacherOnlyTokens),
+      studentRows: rows(studentRows),
+      teacherOnlyRows: rows(teacherOnlyRows),
+      features,
+    }).losses;
+  };
   return trainStep({
     name: "amd_step",
     parameters,
     frozen,
     data: [...Object.values(inputs), ...source],
-    metrics: losses,
+    metrics,
     optimizer: options.optimizer,
+    accumulate: options.accumulate,
   });
 }
 

@@ -20,16 +20,20 @@ import {
 } from "./shapes.ts";
 import {
   add,
+  compare,
   convert,
+  divide,
   gatherRows,
   input,
   iota,
   mean,
   multiply,
   reshape,
+  select,
   slice,
   subtract,
   type Tensor,
+  uniform,
 } from "./tensor/mod.ts";
 import { type ForwardProgram, forwardProgram, type OptimizerOptions, type TrainStep, trainStep } from "./train_step.ts";
 
@@ -95,38 +99,46 @@ export interface ClassifierOptions extends ClassifierShape {
 
 /** What a fine-tuning step is built for. */
 export interface ClassifierStepOptions extends ClassifierOptions {
-  /** Stochastic depth of the last block; more than 0 adds the input `branch_scale`. */
+  /** Stochastic depth of the last block; more than 0 adds the input `drop_keys`. */
   dropPath: number;
   /** Adds the input `mix` and mixes each clip with its partner, the batch in reverse. @default false */
   mixup?: boolean;
   optimizer: OptimizerOptions;
+  /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
+  accumulate?: number;
 }
 
 /**
- * A fine-tuning step. Data: `cubes` u8 `[B, N, P]`; `targets` f32 `[B, C]`, shares of the classes; `branch_scale` f32
- * `[B, depth, 2]` with drop path, from {@linkcode branchScales}; `mix` f32 `[B]` with mixup, the share of the clip itself (1
- * leaves it alone). Metrics: `total`, `accuracy`, `gradNorm`.
+ * A fine-tuning step. Data: `cubes` u8 `[B, N, P]`; `targets` f32 `[B, C]`, shares of the classes; `drop_keys` u32 `[B, 2]`
+ * with drop path, what each clip's {@linkcode branchScales} are drawn from; `mix` f32 `[B]` with mixup, the share of the clip
+ * itself (1 leaves it alone). Metrics: `total`, `accuracy`, `gradNorm`.
  *
  * @throws {RangeError} if sizes do not fit each other
  */
 export function classifierStep(options: ClassifierStepOptions): TrainStep {
   checkClassifier(options);
-  const { grid, cube, encoder, classes, batch, dropPath, mixup = false, compute, optimizer } = options;
+  const { grid, cube, encoder, classes, batch, dropPath, mixup = false, compute, optimizer, accumulate } = options;
   const parameters = new Parameters({ matrices: fineTuning });
   const frozen = new Parameters({ role: "frozen" });
   const cubes = input("cubes", [batch, tokensOf(grid), cubeValues(cube)], "u8");
   const targets = input("targets", [batch, classes]);
-  const branchScale = dropPath > 0 ? input("branch_scale", [batch, encoder.depth, 2]) : undefined;
+  const dropKeys = dropPath > 0 ? input("drop_keys", [batch, 2], "u32") : undefined;
   const mix = mixup ? input("mix", [batch]) : undefined;
   const seen = mix ? mixedWithReverse(cubes, mix) : cubes;
-  const { logits } = classifierLogits(parameters, frozen, options, compute, seen, branchScale);
+  const metrics = (rows: (batch: Tensor) => Tensor) => {
+    const scales = dropKeys && branchScales(rows(dropKeys), encoder.depth, dropPath);
+    const { logits } = classifierLogits(parameters, frozen, options, compute, rows(seen), scales);
+    const wanted = rows(targets);
+    return { total: softCrossEntropy(logits, wanted), accuracy: accuracy(logits, wanted) };
+  };
   return trainStep({
     name: "classifier_step",
     parameters,
     frozen,
-    data: [cubes, targets, ...(branchScale ? [branchScale] : []), ...(mix ? [mix] : [])],
-    metrics: { total: softCrossEntropy(logits, targets), accuracy: accuracy(logits, targets) },
+    data: [cubes, targets, ...(dropKeys ? [dropKeys] : []), ...(mix ? [mix] : [])],
+    metrics,
     optimizer,
+    accumulate,
   });
 }
 
@@ -176,20 +188,16 @@ function mixedWithReverse(cubes: Tensor, mix: Tensor): Tensor {
  * Factors of the branches under stochastic depth: the drop rate rises linearly from 0 at the first block to `dropPath` at
  * the last; a kept branch is divided by its keep probability, a dropped one times 0.
  *
- * @param uniforms `batch * depth * 2` numbers in [0, 1)
- * @returns `[batch, depth, 2]`, row-major
+ * Drawn in the program: the host sends two words a clip, however deep the network.
+ *
+ * @param keys u32 `[B, 2]`, a hash of what a clip's draw is for, such as seed, epoch and clip
+ * @returns f32 `[B, depth, 2]`
  */
-export function branchScales(
-  batch: number,
-  depth: number,
-  dropPath: number,
-  uniforms: ArrayLike<number>,
-): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: batch * depth * 2 }, (_, i) => {
-    const block = Math.floor(i / 2) % depth;
-    const keep = 1 - dropPath * (depth === 1 ? 0 : block / (depth - 1));
-    return uniforms[i]! < keep ? 1 / keep : 0;
-  });
+export function branchScales(keys: Tensor, depth: number, dropPath: number): Tensor {
+  const draws = reshape(uniform(keys, depth * 2), [keys.shape[0]!, depth, 2]);
+  const rise = depth === 1 ? 0 : dropPath / (depth - 1);
+  const keep = subtract(1, multiply(iota([1, depth, 1], 1, "f32"), rise));
+  return select(compare(draws, "less", keep), divide(1, keep), 0);
 }
 
 /**

@@ -1,10 +1,16 @@
 /**
  * From a loss to a training step: gradients, clipping, AdamW, one program that takes parameters and moments and gives them
  * back in the same memory.
+ *
+ * A batch may be worked through in micro-batches one after the other, whose gradients are added up (gradient accumulation):
+ * the step is that of the whole batch up to rounding, in the memory of a micro-batch and one more copy of the gradients.
  */
 import { adamW, clipFactor, globalNorm, type OptimizerOptions } from "./adamw.ts";
+import { meanOf } from "./losses.ts";
 import type { Parameters, ParameterSpec } from "./parameters.ts";
 import {
+  add,
+  barrier,
   concatenate,
   type DType,
   gradients,
@@ -14,6 +20,7 @@ import {
   program,
   reshape,
   type Shape,
+  slice,
   type Tensor,
 } from "./tensor/mod.ts";
 
@@ -61,20 +68,34 @@ export interface StepParts {
   frozen: Parameters;
   /** Batch inputs, in order. */
   data: readonly Tensor[];
-  /** Scalars to report; `total` is what is minimised. */
-  metrics: Readonly<Record<string, Tensor>> & { readonly total: Tensor };
+  /**
+   * Scalars to report of some clips, each a mean over them; `total` is what is minimised. Traced once a micro-batch.
+   *
+   * @param rows the part of a batch tensor `[B, ...]` that belongs to these clips
+   */
+  metrics: (rows: (batch: Tensor) => Tensor) => Metrics;
   optimizer: OptimizerOptions;
+  /** Micro-batches that a batch is worked through in; must divide its clips. @default 1 */
+  accumulate?: number | undefined;
 }
 
-/** Builds the step that minimises `metrics.total`. */
-export function trainStep({ name, parameters, frozen, data, metrics, optimizer }: StepParts): TrainStep {
+/** Scalars, f32. */
+export type Metrics = Readonly<Record<string, Tensor>> & { readonly total: Tensor };
+
+/**
+ * Builds the step that minimises `metrics.total`.
+ *
+ * @throws {RangeError} if the micro-batches do not divide the batch
+ */
+export function trainStep(parts: StepParts): TrainStep {
+  const { name, parameters, frozen, data, optimizer } = parts;
+  const { metrics, found } = metricsAndGradients(parts);
   const { specs, tensors } = parameters;
   const scalars = {
     learningRate: input("learning_rate", []),
     correction1: input("correction1", []),
     correction2: input("correction2", []),
   };
-  const found = gradients(metrics.total, tensors);
   const gradNorm = globalNorm(found);
   const factor = optimizer.clipNorm === null ? undefined : clipFactor(gradNorm, optimizer.clipNorm);
   const reported = { ...metrics, gradNorm };
@@ -106,6 +127,39 @@ export function trainStep({ name, parameters, frozen, data, metrics, optimizer }
   };
 }
 
+/** Metrics of a batch, and the gradients of their total by all parameters in order, f32. */
+function metricsAndGradients({ parameters, metrics, accumulate = 1 }: StepParts) {
+  const parts: Metrics[] = [];
+  let found: Tensor[] = [];
+  for (let i = 0; i < accumulate; i++) {
+    // Nothing of a micro-batch is there before the gradients of those before it are.
+    const before = found;
+    const rows = (batch: Tensor) => accumulate === 1 ? batch : barrier(everyNth(batch, i, accumulate), ...before);
+    const part = metrics(rows);
+    parts.push(part);
+    // Only now are all parameters declared.
+    const gradient = gradients(part.total, parameters.tensors);
+    found = i === 0 ? gradient : gradient.map((part, k) => add(found[k]!, part));
+  }
+  if (accumulate === 1) return { metrics: parts[0]!, found };
+  const means = Object.keys(parts[0]!).map((key) => [key, meanOf(parts.map((part) => part[key]!))]);
+  return {
+    metrics: Object.fromEntries(means) as Metrics,
+    found: found.map((gradient) => multiply(gradient, 1 / accumulate)),
+  };
+}
+
+/**
+ * Clips `first`, `first + n`, `first + 2 n`, ... of a batch: `[B, ...] -> [B / n, ...]`. Not a block of them, so that
+ * devices which share the clips out in blocks each have their part of every micro-batch.
+ */
+function everyNth(batch: Tensor, first: number, n: number): Tensor {
+  const [clips, ...rest] = batch.shape as [number, ...number[]];
+  if (clips % n !== 0) throw new RangeError(`${n} micro-batches do not divide a batch of ${clips} clips`);
+  const columns = reshape(batch, [clips / n, n, ...rest]);
+  return reshape(slice(columns, 1, first, first + 1), [clips / n, ...rest]);
+}
+
 /** Builds a program without training. */
 export function forwardProgram(
   { name, parameters, frozen, data, outputs }: {
@@ -117,7 +171,7 @@ export function forwardProgram(
   },
 ): ForwardProgram {
   return {
-    program: program(name, outputs, { inputs: [...parameters.tensors, ...frozen.tensors, ...data] }),
+    program: program(name, outputs, { inputs: [...parameters.tensors, ...frozen.tensors, ...data], batch: data }),
     parameters: parameters.specs,
     frozen: frozen.specs,
     data: dataSpecs(data),

@@ -86,16 +86,27 @@ export interface VideoMaeOptions {
   compute: Compute;
 }
 
+/** What a pre-training step is built for. */
+export interface VideoMaeStepOptions extends VideoMaeOptions {
+  optimizer: OptimizerOptions;
+  /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
+  accumulate?: number;
+}
+
 /**
  * A pre-training step. Data: `cubes` u8 `[B, N, P]`, `visible_tokens` i32 `[B, Nv]`, `hidden_tokens` i32 `[B, N - Nv]`.
  * Metrics: `total`, `pixel`, `gradNorm`.
  *
  * @throws {RangeError} if sizes do not fit each other
  */
-export function videoMaeStep(options: VideoMaeOptions & { optimizer: OptimizerOptions }): TrainStep {
-  const { parameters, frozen, data, forward } = traced(options);
-  const metrics = { total: forward.loss, pixel: forward.loss };
-  return trainStep({ name: "videomae_step", parameters, frozen, data, metrics, optimizer: options.optimizer });
+export function videoMaeStep(options: VideoMaeStepOptions): TrainStep {
+  const { optimizer, accumulate } = options;
+  const { parameters, frozen, data, forward } = sources(options);
+  const metrics = (rows: (batch: Tensor) => Tensor) => {
+    const { loss } = forward(rows);
+    return { total: loss, pixel: loss };
+  };
+  return trainStep({ name: "videomae_step", parameters, frozen, data, metrics, optimizer, accumulate });
 }
 
 /**
@@ -103,11 +114,13 @@ export function videoMaeStep(options: VideoMaeOptions & { optimizer: OptimizerOp
  * `[B, N - Nv, P]`. Data as in {@linkcode videoMaeStep}.
  */
 export function reconstruction(options: VideoMaeOptions): ForwardProgram {
-  const { parameters, frozen, data, forward: { prediction, target } } = traced(options);
+  const { parameters, frozen, data, forward } = sources(options);
+  const { prediction, target } = forward((batch) => batch);
   return forwardProgram({ name: "reconstruction", parameters, frozen, data, outputs: { prediction, target } });
 }
 
-function traced({ shape, batch, visible, compute }: VideoMaeOptions) {
+/** Inputs, and the network over some rows of them. */
+function sources({ shape, batch, visible, compute }: VideoMaeOptions) {
   checkVideoMae(shape, batch, visible);
   const parameters = new Parameters();
   const frozen = new Parameters({ role: "frozen" });
@@ -115,7 +128,12 @@ function traced({ shape, batch, visible, compute }: VideoMaeOptions) {
   const cubes = input("cubes", [batch, tokens, cubeValues(shape.cube)], "u8");
   const visibleTokens = input("visible_tokens", [batch, visible], "i32");
   const hiddenTokens = input("hidden_tokens", [batch, tokens - visible], "i32");
-  const forward = videoMaeForward(parameters, frozen, shape, compute, { cubes, visibleTokens, hiddenTokens });
+  const forward = (rows: (batch: Tensor) => Tensor) =>
+    videoMaeForward(parameters, frozen, shape, compute, {
+      cubes: rows(cubes),
+      visibleTokens: rows(visibleTokens),
+      hiddenTokens: rows(hiddenTokens),
+    });
   return { parameters, frozen, data: [cubes, visibleTokens, hiddenTokens], forward };
 }
 

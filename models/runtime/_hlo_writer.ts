@@ -99,6 +99,11 @@ export class HloWriter {
     );
   }
 
+  /** The index along `axis`. */
+  iota(axis: number, shape: Shape, dtype: DType): HloValue {
+    return this.write(`stablehlo.iota dim = ${axis} : ${hloType({ shape, dtype })}`, shape, dtype);
+  }
+
   /** An operation whose operands and result have one type, such as `add`. */
   elementwise(name: string, ...operands: HloValue[]): HloValue {
     const { shape, dtype } = operands[0]!;
@@ -128,9 +133,26 @@ export class HloWriter {
     return sameShape(x.shape, shape) ? x : this.typed(`stablehlo.reshape ${x.name}`, [x], shape, x.dtype);
   }
 
+  /** Elements `start` (included) to `end` (excluded) along `axis`. */
+  slice(x: HloValue, axis: number, start: number, end: number): HloValue {
+    const ranges = x.shape.map((size, i) => i === axis ? `${start}:${end}` : `0:${size}`);
+    const shape = x.shape.map((size, i) => i === axis ? end - start : size);
+    return this.typed(`stablehlo.slice ${x.name} ${hloList(ranges)}`, [x], shape, x.dtype);
+  }
+
   /** Axis `i` of `x` becomes axis `axes[i]` of the result. */
   broadcast(x: HloValue, axes: readonly number[], shape: Shape): HloValue {
     return this.typed(`stablehlo.broadcast_in_dim ${x.name}, dims = ${hloList(axes)}`, [x], shape, x.dtype);
+  }
+
+  /** The first value, but not before the others are there. */
+  barrier(values: readonly HloValue[]): HloValue {
+    const { shape, dtype } = values[0]!;
+    const text = `stablehlo.optimization_barrier ${hloNames(values)} : ${values.map(hloType).join(", ")}`;
+    const { name } = this.write(text, shape, dtype);
+    if (values.length === 1) return { name, shape, dtype };
+    this.lines.push(this.lines.pop()!.replace(name, `${name}:${values.length}`));
+    return { name: `${name}#0`, shape, dtype };
   }
 
   /** Sum or maximum over axes, in the type of `x`. */

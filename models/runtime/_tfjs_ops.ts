@@ -1,13 +1,14 @@
 /**
  * The operations in TensorFlow.js.
  *
- * Floats are float32, `i32`, `u32` and `u8` int32, `bool` bool. A value may be *lazy*: of the declared rank, but of size 1
+ * Floats are float32, `i32` and `u8` int32, `u32` the int32 of the same bits, `bool` bool. A value may be *lazy*: of the declared rank, but of size 1
  * along axes it is repeated over. Element-wise operations take lazy values as they are, since TensorFlow.js broadcasts;
  * all others get them in full. `bf16` and `f16` are rounded by `convert` only: results between are more exact than asked for.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type DType, isFloat, type Op, type OpKind, type Shape, sizeOf, type Tensor } from "../tensor/mod.ts";
 import { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from "./_half.ts";
+import { randomWords } from "./_threefry.ts";
 
 /** Below this many multiplications one batched product of the wasm backend beats one call for each matrix. */
 const SMALL_PRODUCT = 1 << 16;
@@ -49,11 +50,14 @@ const EVALUATORS: { readonly [K in OpKind]: Evaluator<K> } = {
   input: (_, tensor) => {
     throw new Error(`The input ${tensor} has no definition to evaluate`);
   },
-  constant: (_, { shape, dtype }, { value }) => tf.fill(shape.map(() => 1), value, heldType(dtype) as "float32"),
+  constant: (_, { shape, dtype }, { value }) =>
+    tf.fill(shape.map(() => 1), dtype === "u32" ? value | 0 : value, heldType(dtype) as "float32"),
   iota: (_, { shape, dtype }, { axis }) => {
     const line = tf.tensor1d(Int32Array.from({ length: shape[axis]! }, (_, i) => i), "int32");
     return tf.cast(tf.reshape(line, shape.map((size, i) => i === axis ? size : 1)), heldType(dtype));
   },
+  random_bits: ([keys], { shape }, op) =>
+    tf.tensor(Int32Array.from(randomWords(keys!.dataSync(), shape[1]!, op)), [...shape], "int32"),
 
   negate: ([x]) => tf.neg(x!),
   abs: ([x]) => tf.abs(x!),
@@ -67,13 +71,17 @@ const EVALUATORS: { readonly [K in OpKind]: Evaluator<K> } = {
   add: ([a, b], { dtype }) => wrapped(tf.add(a!, b!), dtype),
   subtract: ([a, b], { dtype }) => wrapped(tf.sub(a!, b!), dtype),
   multiply: ([a, b], { dtype }) => wrapped(tf.mul(a!, b!), dtype),
-  divide: ([a, b], { dtype }) => isFloat(dtype) ? tf.div(a!, b!) : truncatingDivide(a!, b!),
-  maximum: ([a, b], { dtype }) => wrapped(tf.maximum(a!, b!), dtype),
-  minimum: ([a, b], { dtype }) => wrapped(tf.minimum(a!, b!), dtype),
-  compare: ([a, b], _, { comparison }) => tf[comparison](a!, b!),
+  divide: ([a, b], { dtype }) => isFloat(dtype) ? tf.div(a!, b!) : truncatingDivide(a!, b!, dtype),
+  maximum: ([a, b], { dtype }) => wrapped(ordered(tf.maximum(ordered(a!, dtype), ordered(b!, dtype)), dtype), dtype),
+  minimum: ([a, b], { dtype }) => wrapped(ordered(tf.minimum(ordered(a!, dtype), ordered(b!, dtype)), dtype), dtype),
+  compare: ([a, b], { inputs: [operand] }, { comparison }) =>
+    tf[comparison](ordered(a!, operand!.dtype), ordered(b!, operand!.dtype)),
   select: ([condition, a, b]) => tf.where(condition!, a!, b!),
-  convert: ([x], { dtype }) => {
+  convert: ([x], { dtype, inputs }) => {
     if (dtype === "bool") return truth(x!);
+    const from = inputs[0]!.dtype;
+    if (from === "u32" && isFloat(dtype)) return narrowed(mapped(x!, (value) => value >>> 0, "float32"), dtype);
+    if (dtype === "u32" && isFloat(from)) return mapped(x!, (value) => value | 0, "int32");
     return wrapped(narrowed(tf.cast(x!, heldType(dtype)), dtype), dtype);
   },
 
@@ -90,7 +98,7 @@ const EVALUATORS: { readonly [K in OpKind]: Evaluator<K> } = {
 
   // One axis after the other, last first: shorter chains of float32 sums, hence more exact.
   sum: ([x], { dtype }, { axes }) => wrapped(axes.reduceRight((rest, axis) => tf.sum(rest, axis), x!), dtype),
-  max: ([x], _, { axes }) => tf.max(x!, [...axes]),
+  max: ([x], { dtype }, { axes }) => ordered(tf.max(ordered(x!, dtype), [...axes]), dtype),
 
   matmul: ([a, b], _, { transposeA, transposeB }) => product(a!, b!, transposeA, transposeB),
   softmax: ([x]) => tf.softmax(x!),
@@ -141,8 +149,28 @@ function narrowed(x: tf.Tensor, dtype: DType): tf.Tensor {
   return x;
 }
 
+/**
+ * To and from the int32 that stands among its like as a u32 does among u32: 2^31 below it. Other types stand as they are.
+ */
+function ordered(x: tf.Tensor, dtype: DType): tf.Tensor {
+  return dtype === "u32" ? tf.add(x, tf.scalar(-(2 ** 31), "int32")) : x;
+}
+
+/** Number by number in JavaScript, for what TensorFlow.js has no operation for. */
+function mapped(x: tf.Tensor, f: (value: number) => number, dtype: "float32" | "int32"): tf.Tensor {
+  const values = dtype === "int32" ? new Int32Array(x.size) : new Float32Array(x.size);
+  x.dataSync().forEach((value, i) => values[i] = f(value));
+  return tf.tensor(values, x.shape, dtype);
+}
+
 /** Integer division towards zero; TensorFlow.js has the one towards minus infinity. */
-function truncatingDivide(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+function truncatingDivide(a: tf.Tensor, b: tf.Tensor, dtype: DType): tf.Tensor {
+  if (dtype === "u32") {
+    const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
+    const divisors = tf.broadcastTo(b, shape).dataSync();
+    const quotients = tf.broadcastTo(a, shape).dataSync().map((value, i) => (value >>> 0) / (divisors[i]! >>> 0));
+    return tf.tensor(quotients, shape, "int32");
+  }
   const floor = tf.floorDiv(a, b);
   const inexact = tf.notEqual(tf.mul(floor, b), a);
   return tf.add(floor, tf.cast(tf.logicalAnd(tf.less(floor, tf.scalar(0, "int32")), inexact), "int32"));

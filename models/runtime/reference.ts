@@ -19,6 +19,7 @@ import {
   strides,
 } from "./_reference_ops.ts";
 import { schedule, type Step } from "./_schedule.ts";
+import { randomWords } from "./_threefry.ts";
 import {
   checkHostArray,
   checkInputs,
@@ -140,6 +141,7 @@ const EVALUATORS: { readonly [K in OpKind]: Evaluator<K> } = {
   },
   constant: (_, { size }, { value }) => new Float64Array(size).fill(value),
   iota: (_, { shape }, { axis }) => Float64Array.from(offsets(shape, shape.map((_, i) => i === axis ? 1 : 0))),
+  random_bits: ([keys], { shape }, op) => Float64Array.from(randomWords(keys!, shape[1]!, op)),
 
   negate: unary((x) => -x),
   abs: unary(Math.abs),

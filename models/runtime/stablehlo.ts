@@ -15,6 +15,7 @@ import {
   topologicalOrder,
 } from "../tensor/mod.ts";
 import { hloList, hloNames, hloType, type HloValue, HloWriter } from "./_hlo_writer.ts";
+import { lowerRandomBits } from "./_hlo_threefry.ts";
 import { oneDnnLayerNorm, oneDnnMatmul, oneDnnSoftmax, type OneDnnTypes } from "./_onednn.ts";
 
 /** How programs are written for a device. */
@@ -89,8 +90,8 @@ const same = (_writer: HloWriter, _result: Tensor, inputs: readonly HloValue[]) 
 const RULES: { readonly [K in OpKind]: Rule<K> } = {
   input: same,
   constant: (writer, { shape, dtype }, _inputs, { value }) => writer.constant(value, shape, dtype),
-  iota: (writer, { shape, dtype }, _inputs, { axis }) =>
-    writer.write(`stablehlo.iota dim = ${axis} : ${hloType({ shape, dtype })}`, shape, dtype),
+  iota: (writer, { shape, dtype }, _inputs, { axis }) => writer.iota(axis, shape, dtype),
+  random_bits: (writer, { shape }, [keys], op) => lowerRandomBits(writer, keys!, shape, op),
 
   negate: elementwise("negate"),
   abs: elementwise("abs"),
@@ -117,10 +118,7 @@ const RULES: { readonly [K in OpKind]: Rule<K> } = {
   broadcast: (writer, { shape }, [x], { axes }) => writer.broadcast(x!, axes, shape),
   concatenate: (writer, { shape, dtype }, parts, { axis }) =>
     writer.typed(`stablehlo.concatenate ${hloNames(parts)}, dim = ${axis}`, parts, shape, dtype),
-  slice: (writer, { shape, dtype }, [x], { axis, start, end }) => {
-    const ranges = x!.shape.map((size, i) => i === axis ? `${start}:${end}` : `0:${size}`);
-    return writer.typed(`stablehlo.slice ${x!.name} ${hloList(ranges)}`, [x!], shape, dtype);
-  },
+  slice: (writer, _result, [x], { axis, start, end }) => writer.slice(x!, axis, start, end),
   pad: (writer, { shape, dtype }, [x], { axis, before, after }) => {
     const zero = writer.constant(0, [], dtype);
     const along = (count: number) => hloList(x!.shape.map((_, i) => i === axis ? count : 0));
@@ -161,7 +159,7 @@ const RULES: { readonly [K in OpKind]: Rule<K> } = {
 
   custom_gradient: same,
   stop_gradient: same,
-  barrier: elementwise("optimization_barrier"),
+  barrier: (writer, _result, inputs) => writer.barrier(inputs),
 };
 
 /** Short floats are summed in f32. */

@@ -2,8 +2,8 @@
  * The TensorFlow.js engine: the same traced programs, interpreted operation by operation.
  *
  * It needs no plugin: TensorFlow's own library (`@tensorflow/tfjs-node-gpu`) where it loads, else WebAssembly, else
- * plain JavaScript. All arithmetic is float32. `u8` and `u32` are held as int32, so a `u32` must stay below 2^31. There is
- * one TensorFlow.js in a process, and opening an engine chooses its backend for all of them.
+ * plain JavaScript. All arithmetic is float32. `u8` is held as int32, `u32` as the int32 of the same bits. There is one
+ * TensorFlow.js in a process, and opening an engine chooses its backend for all of them.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type DType, type Program, type Shape, type Tensor } from "../tensor/mod.ts";
@@ -155,12 +155,8 @@ function held(data: HostArray, dtype: DType): Float32Array | Int32Array | Uint8A
       return halfToFloat(data as Uint16Array);
     case "bool":
       return Uint8Array.from(data);
-    case "u32": {
-      const large = (data as Uint32Array).find((value) => value > 0x7fffffff);
-      if (large !== undefined) throw new RangeError(`TensorFlow.js holds u32 below 2^31, found ${large}`);
-      return Int32Array.from(data);
-    }
     default:
+      // Integers wrap to int32, which keeps the bits of a u32.
       return Int32Array.from(data);
   }
 }

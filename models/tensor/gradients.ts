@@ -40,10 +40,22 @@ import { isFloat, type Op, type OpKind, sameShape, type Tensor, topologicalOrder
  */
 export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   if (loss.rank !== 0 || !isFloat(loss.dtype)) throw new TypeError(`Gradients need a scalar loss, found ${loss}`);
-  const order = topologicalOrder([loss]);
+  return pullback(loss, constant(1, [], loss.dtype), targets);
+}
+
+/**
+ * A gradient carried back from a tensor to tensors it depends on: the vector-Jacobian product.
+ *
+ * @param output a float of any shape
+ * @param seed the gradient of `output`, of its shape and type
+ * @param targets tensors anywhere in the graph of `output`; one it does not depend on gets zeros
+ * @returns one tensor for each target, of the target's shape and type
+ */
+export function pullback(output: Tensor, seed: Tensor, targets: readonly Tensor[]): Tensor[] {
+  const order = topologicalOrder([output]);
   const wanted = new Set(targets);
   for (const tensor of order) if (tensor.inputs.some((input) => wanted.has(input))) wanted.add(tensor);
-  const found = new Map<Tensor, Tensor>([[loss, constant(1, [], loss.dtype)]]);
+  const found = new Map<Tensor, Tensor>([[output, seed]]);
   for (const tensor of order.reverse()) {
     const gradient = found.get(tensor);
     if (gradient === undefined || !wanted.has(tensor) || tensor.inputs.length === 0) continue;
@@ -77,6 +89,7 @@ const RULES: { readonly [K in OpKind]: Rule<K> } = {
   input: none,
   constant: none,
   iota: none,
+  random_bits: none,
   compare: none,
   stop_gradient: none,
 
@@ -162,7 +175,7 @@ const RULES: { readonly [K in OpKind]: Rule<K> } = {
     if (!fits) throw new TypeError(`A custom gradient for (${inputs.join("; ")}) gave (${parts.join("; ")})`);
     return [null, ...parts];
   },
-  barrier: (g) => [g],
+  barrier: (g, _y, inputs) => inputs.map((_, i) => i === 0 ? g : null),
 };
 
 /** A reduced tensor with its reduced axes put back as size 1. */

@@ -42,6 +42,46 @@ export function iota(shape: Shape, axis: number, dtype: DType = "i32"): Tensor {
   return new Tensor({ kind: "iota", axis: checkAxis("iota", axis, shape.length) }, [], shape, dtype);
 }
 
+// ------------------------------------------------------------------------------------------------------ randomness
+
+/** Options of {@linkcode randomBits}. */
+export interface RandomOptions {
+  /** Which of 2^32 independent sequences of a key: each use of a key in a program takes its own. @default {0} */
+  stream?: number;
+  /** Upper bits of a word that are kept, as a number below 2^bits; 1 to 32. @default {32} */
+  bits?: number;
+}
+
+/**
+ * Random bits without state, `u32[B, 2] -> u32[B, count]`: sample `b` gets what its key determines, whatever the batch
+ * around it, the engine and the device. Word `i` of a sample is word `i mod 2` of the block that Threefry-2x32 with 20
+ * rounds (Salmon et al. 2011) makes of the sample's key and the counter `(floor(i / 2), stream)`. So a longer draw begins
+ * with the shorter one.
+ *
+ * @param keys two words for each sample, such as a hash of seed, purpose, epoch and clip
+ */
+export function randomBits(keys: Tensor, count: number, { stream = 0, bits = 32 }: RandomOptions = {}): Tensor {
+  if (keys.dtype !== "u32" || keys.rank !== 2 || keys.shape[1] !== 2) {
+    throw new TypeError(`randomBits needs keys u32[B, 2], found ${keys}`);
+  }
+  checkShape("randomBits", [count]);
+  checkValue(stream, "u32");
+  if (!(Number.isInteger(bits) && 1 <= bits && bits <= 32)) {
+    throw new RangeError(`randomBits keeps 1 to 32 bits of a word, found ${bits}`);
+  }
+  return new Tensor({ kind: "random_bits", stream, bits }, [keys], [keys.shape[0]!, count], "u32");
+}
+
+/**
+ * Random numbers in [0, 1), multiples of 2^-24 and hence exact in f32: `u32[B, 2] -> f32[B, count]`.
+ *
+ * @param keys as for {@linkcode randomBits}
+ * @param stream as for {@linkcode randomBits}
+ */
+export function uniform(keys: Tensor, count: number, stream = 0): Tensor {
+  return multiply(convert(randomBits(keys, count, { stream, bits: 24 }), "f32"), 2 ** -24);
+}
+
 // ------------------------------------------------------------------------------------------------------ elementwise
 
 export const negate = unary("negate");
@@ -286,9 +326,13 @@ export function stopGradient(x: Tensor): Tensor {
   return new Tensor({ kind: "stop_gradient" }, [x], x.shape, x.dtype);
 }
 
-/** `x`, recomputed after this point rather than shared with what stands before it. */
-export function barrier(x: Tensor): Tensor {
-  return new Tensor({ kind: "barrier" }, [x], x.shape, x.dtype);
+/**
+ * `x`, but what is computed from it is not shared with what is computed from `x` itself, and not before `after` are there.
+ *
+ * @param after any tensors that do not depend on the result
+ */
+export function barrier(x: Tensor, ...after: readonly Tensor[]): Tensor {
+  return new Tensor({ kind: "barrier" }, [x, ...after], x.shape, x.dtype);
 }
 
 // ------------------------------------------------------------------------------------------------------ helpers

@@ -26,6 +26,8 @@ export type Op =
   | { readonly kind: "constant"; readonly value: number }
   /** Element index along `axis`. */
   | { readonly kind: "iota"; readonly axis: number }
+  /** `u32[B, 2] -> u32[B, N]`: the upper `bits` bits of words that a key and a stream determine. */
+  | { readonly kind: "random_bits"; readonly stream: number; readonly bits: number }
   | { readonly kind: UnaryKind }
   | { readonly kind: BinaryKind }
   | { readonly kind: "compare"; readonly comparison: Comparison }
@@ -55,7 +57,7 @@ export type Op =
   | { readonly kind: "custom_gradient"; readonly backward: (gradient: Tensor) => (Tensor | null)[] }
   /** The input unchanged; no gradient flows through. */
   | { readonly kind: "stop_gradient" }
-  /** The input unchanged; the compiler may not share or move work across it. */
+  /** The first input unchanged, but not before the others are there; compilers may not share work across it. */
   | { readonly kind: "barrier" };
 
 export type UnaryKind = "negate" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "erf" | "tanh";

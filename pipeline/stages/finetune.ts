@@ -3,9 +3,8 @@
  * random weights, so that what pre-training is worth can be read off. Official recipe in part (section 6 of the method):
  * mean-pooled tokens, label smoothing, drop path, layer-wise decay of the learning rate; no mixing or erasing of clips.
  */
-import { branchScales } from "../../models/classifier.ts";
 import { initialParameters } from "../../models/parameters.ts";
-import type { Engine, Executable } from "../../models/runtime/engine.ts";
+import type { Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
 import type { TrainStep } from "../../models/train_step.ts";
 import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
@@ -68,7 +67,6 @@ async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> 
   const { settings } = context;
   const { finetune, pretrain } = settings;
   const { batch, dropPath, labelSmoothing } = finetune;
-  const { depth } = settings.student;
   const seed = settings.run.seed;
   const name = `finetune-${start}`;
   const order = new TrainingOrder({ items, views: frames.config.views, seed });
@@ -78,12 +76,10 @@ async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> 
     rows.forEach(({ row }, i) => {
       targets[i * classes + labels[Math.floor(row / frames.config.views)]!]! += 1 - labelSmoothing;
     });
-    const inputs = new Map([["targets", targets]]);
+    const inputs = new Map<string, HostArray>([["targets", targets]]);
     if (dropPath > 0) {
-      const draws = rows.flatMap((
-        { row, epoch },
-      ) => [...uniforms(depth * 2, seed, `drop path of ${name}`, epoch, row)]);
-      inputs.set("branch_scale", branchScales(rows.length, depth, dropPath, draws));
+      const keys = rows.flatMap(({ row, epoch }) => [...uniforms(2, seed, `drop path of ${name}`, epoch, row)]);
+      inputs.set("drop_keys", Uint32Array.from(keys, (key) => key * 2 ** 32));
     }
     return inputs;
   };

@@ -150,7 +150,7 @@ export function amdTrainStep(
   const optimizer = { beta1, beta2, eps, weightDecay, clipNorm };
   const made = {
     traced,
-    step: trainStep({ name: "amd", parameters, frozen, data, metrics: forward.losses, optimizer }),
+    step: trainStep({ name: "amd", parameters, frozen, data, metrics: () => forward.losses, optimizer }),
   };
   steps.set(key, made);
   return made;

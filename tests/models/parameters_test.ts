@@ -4,8 +4,10 @@ import { amdStep } from "../../models/amd.ts";
 import { branchScales, classifierForward, classifierStep, layerDecayScale } from "../../models/classifier.ts";
 import { decays, hostParameter, initialParameters, type ParameterSpec } from "../../models/parameters.ts";
 import { teacherForward } from "../../models/teacher.ts";
-import { sizeOf } from "../../models/tensor/mod.ts";
+import { input, sizeOf } from "../../models/tensor/mod.ts";
 import { maskCounts } from "../../models/tube_masks.ts";
+import { referenceEngine } from "./_engines.ts";
+import { run } from "./tensor/_run.ts";
 
 const GRID = { slots: 8, rows: 14, columns: 14 };
 const CUBE = { tubelet: 2, patch: 16 };
@@ -115,7 +117,7 @@ Deno.test("fine-tuning begins with a head that hardly speaks", () => {
   assertEquals(step.data.map(({ name, shape }) => [name, shape]), [
     ["cubes", [1, 1568, 1536]],
     ["targets", [1, 174]],
-    ["branch_scale", [1, 12, 2]],
+    ["drop_keys", [1, 2]],
   ]);
   const specs = step.parameters.filter(({ name }) => ["head.weight", "blocks.3.mlp.fc2.weight"].includes(name));
   const values = initialParameters(specs, uniforms);
@@ -155,15 +157,21 @@ Deno.test("a device gets f32 as it is and bf16 rounded to nearest even", () => {
   assertEquals(hostParameter({ ...spec, dtype: "bf16" }, values), Uint16Array.of(0x3f80, 0x3f80, 0xc020));
 });
 
-Deno.test("branch scales drop no first block, keep the mean, and rise linearly", () => {
+Deno.test("branch scales drop no first block, keep the mean, and rise linearly", async () => {
   const [batch, depth] = [2000, 3];
-  const scales = branchScales(batch, depth, 0.4, uniforms(batch * depth * 2, "drop"));
+  const numbers = [...uniforms(batch * 2, "drop")].map((u) => Math.floor(u * 2 ** 32));
+  const keys = { shape: [batch, 2], dtype: "u32", numbers } as const;
+  const scalesOf = async (depth: number, dropPath: number) => {
+    const scales = branchScales(input("keys", keys.shape, "u32"), depth, dropPath);
+    return (await run(referenceEngine(), { scales }, { keys })).get("scales")!;
+  };
+  const scales = await scalesOf(depth, 0.4);
   for (const [block, rate] of [[0, 0], [1, 0.2], [2, 0.4]] as const) {
-    const values = Array.from(scales).filter((_, i) => Math.floor(i / 2) % depth === block);
-    assert(values.every((value) => value === 0 || value === Math.fround(1 / (1 - rate))));
+    const values = scales.filter((_, i) => Math.floor(i / 2) % depth === block);
+    assert(values.every((value) => value === 0 || Math.abs(value - 1 / (1 - rate)) < 1e-12));
     assertAlmostEquals(values.filter((value) => value === 0).length / values.length, rate, 0.03);
   }
-  assertEquals(branchScales(1, 1, 0.5, [0.9, 0.9]), Float32Array.of(1, 1));
+  assert((await scalesOf(1, 0.5)).every((scale) => scale === 1));
 });
 
 Deno.test("layer decay falls from the head to the patch embedding", () => {

@@ -12,7 +12,7 @@ const HOST: Readonly<Record<DType, HostArray>> = {
   bf16: Uint16Array.of(0x3f80, 0xc049),
   f16: Uint16Array.of(0x3c00, 0xb5c3),
   i32: Int32Array.of(-2147483648, 2147483647),
-  u32: Uint32Array.of(0, 2147483647),
+  u32: Uint32Array.of(7, 4294967295),
   u8: Uint8Array.of(7, 255),
   bool: Uint8Array.of(1, 0),
 };

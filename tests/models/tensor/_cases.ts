@@ -2,6 +2,7 @@
  * Small cases of every operation, with results checked by hand: what the engines are held to, and what derivatives are
  * checked on. A new kind of operation does not type-check here until it has an entry.
  */
+import { randomWords } from "../../../models/runtime/_threefry.ts";
 import {
   abs,
   add,
@@ -29,6 +30,7 @@ import {
   negate,
   type OpKind,
   pad,
+  randomBits,
   reshape,
   rsqrt,
   scatterRows,
@@ -43,6 +45,7 @@ import {
   tanh,
   type Tensor,
   transpose,
+  uniform,
 } from "../../../models/tensor/mod.ts";
 
 /** Numbers of an input, row-major. */
@@ -86,6 +89,36 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
     { name: "iota along rows", inputs: [], trace: () => iota([2, 3], 0), expected: [0, 0, 0, 1, 1, 1] },
     { name: "iota of f32", inputs: [], trace: () => iota([3], 0, "f32"), expected: [0, 1, 2] },
   ],
+  // The words of the published known-answer test (Random123, threefry2x32 with 20 rounds), key and counter 0; the others
+  // agree with `_threefry.ts`, which is held to all of that test's vectors.
+  random_bits: [
+    {
+      name: "random bits of key 0",
+      inputs: [u32([1, 2], [0, 0])],
+      trace: (keys) => randomBits(keys, 2),
+      expected: [0x6b200159, 0x99ba4efe],
+    },
+    {
+      name: "random bits of two keys, an odd number of each",
+      inputs: [u32([2, 2], [0x13198a2e, 0x03707344, 0xffffffff, 0x80000000])],
+      trace: (keys) => randomBits(keys, 3, { stream: 0xffffffff }),
+      expected: [
+        ...randomWords([0x13198a2e, 0x03707344, 0xffffffff, 0x80000000], 3, { stream: 2 ** 32 - 1, bits: 32 }),
+      ],
+    },
+    {
+      name: "upper bits of random words",
+      inputs: [u32([1, 2], [0, 0])],
+      trace: (keys) => randomBits(keys, 2, { bits: 24 }),
+      expected: [0x6b2001, 0x99ba4e],
+    },
+    {
+      name: "uniform numbers",
+      inputs: [u32([1, 2], [0, 0])],
+      trace: (keys) => uniform(keys, 2),
+      expected: [0x6b2001 / 2 ** 24, 0x99ba4e / 2 ** 24],
+    },
+  ],
 
   negate: [{ name: "negate", inputs: [MIXED], trace: negate, expected: [2, 0.5, -0.25, -3] }],
   abs: [{ name: "abs", inputs: [MIXED], trace: abs, expected: [2, 0.5, 0.25, 3] }],
@@ -118,6 +151,12 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
     },
     { name: "add of a number", inputs: [GRID], trace: (x) => add(x, 0.5), expected: [1.5, 2.5, 3.5, 4.5, 5.5, 6.5] },
     { name: "add of i32", inputs: [i32([2], [3, -4])], trace: (x) => add(x, 5), expected: [8, 1] },
+    {
+      name: "add of u32 wraps",
+      inputs: [u32([2], [4e9, 3])],
+      trace: (x) => add(x, 5e8),
+      expected: [205032704, 500000003],
+    },
     { name: "add of u8 wraps", inputs: [u8([2], [250, 3])], trace: (x) => add(x, 10), expected: [4, 13] },
     {
       name: "add of bools is or",
@@ -147,6 +186,7 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
       trace: multiply,
       expected: [1, 0, 0],
     },
+    { name: "multiply of u32 wraps", inputs: [u32([1], [4e9])], trace: (x) => multiply(x, 3), expected: [3410065408] },
     { name: "multiply of i32", inputs: [i32([2], [3, -4])], trace: (x) => multiply(x, x), expected: [9, 16] },
   ],
   divide: [
@@ -158,6 +198,7 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
       trace: divide,
       expected: [3, -3, -4, 0],
     },
+    { name: "divide of u32", inputs: [u32([2], [4e9, 7])], trace: (x) => divide(x, 3), expected: [1333333333, 2] },
   ],
   maximum: [
     { name: "maximum", inputs: [MIXED, f32([1], [0])], trace: maximum, expected: [0, 0, 0.25, 3] },
@@ -167,6 +208,7 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
       trace: maximum,
       expected: [1, 0],
     },
+    { name: "maximum of u32", inputs: [u32([2], [1, 4e9])], trace: (x) => maximum(x, 3e9), expected: [3e9, 4e9] },
     { name: "maximum of i32", inputs: [i32([2], [-1, 4])], trace: (x) => maximum(x, 2), expected: [2, 4] },
     {
       name: "maximum of equals",
@@ -176,12 +218,16 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
       smooth: false,
     },
   ],
-  minimum: [{ name: "minimum", inputs: [MIXED, f32([1], [0])], trace: minimum, expected: [-2, -0.5, 0, 0] }],
+  minimum: [
+    { name: "minimum", inputs: [MIXED, f32([1], [0])], trace: minimum, expected: [-2, -0.5, 0, 0] },
+    { name: "minimum of u32", inputs: [u32([2], [1, 4e9])], trace: (x) => minimum(x, 3e9), expected: [1, 3e9] },
+  ],
   compare: [
     { name: "less", inputs: [GRID], trace: (x) => compare(x, "less", 3), expected: [1, 1, 0, 0, 0, 0] },
     { name: "greater", inputs: [GRID, ROW], trace: (a, b) => compare(a, "greater", b), expected: [0, 0, 0, 0, 0, 0] },
     { name: "equal", inputs: [i32([3], [1, 2, 1])], trace: (x) => compare(x, "equal", 1), expected: [1, 0, 1] },
     { name: "less of u8", inputs: [u8([2], [200, 3])], trace: (x) => compare(x, "less", 128), expected: [0, 1] },
+    { name: "less of u32", inputs: [u32([2], [4e9, 3])], trace: (x) => compare(x, "less", 3e9), expected: [0, 1] },
   ],
   select: [
     {
@@ -202,7 +248,10 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
     { name: "convert u8 to f32", inputs: [u8([2], [0, 255])], trace: to("f32"), expected: [0, 255] },
     { name: "convert i32 to f32", inputs: [i32([2], [-3, 65537])], trace: to("f32"), expected: [-3, 65537] },
     { name: "convert i32 to u8", inputs: [i32([2], [3, 200])], trace: to("u8"), expected: [3, 200] },
-    { name: "convert u32 to i32", inputs: [value("u32", [1], [70000])], trace: to("i32"), expected: [70000] },
+    { name: "convert u32 to f32", inputs: [u32([2], [7, 4e9])], trace: to("f32"), expected: [7, 4e9] },
+    { name: "convert f32 to u32", inputs: [f32([2], [7.75, 4e9])], trace: to("u32"), expected: [7, 4e9] },
+    { name: "convert u32 to u8", inputs: [u32([2], [7, 4294967040 + 3])], trace: to("u8"), expected: [7, 3] },
+    { name: "convert u32 to i32", inputs: [u32([1], [70000])], trace: to("i32"), expected: [70000] },
     { name: "convert f32 to bool", inputs: [f32([3], [0, 0.25, -2])], trace: to("bool"), expected: [0, 1, 1] },
     { name: "convert i32 to bool", inputs: [i32([3], [0, 3, 256])], trace: to("bool"), expected: [0, 1, 1] },
     { name: "convert bool to f32", inputs: [bool([2], [1, 0])], trace: to("f32"), expected: [1, 0] },
@@ -306,6 +355,7 @@ export const CASES: Readonly<Record<OpKind, readonly OpCase[]>> = {
       expected: [6, 8],
     },
     { name: "max of ties", inputs: [f32([4], [5, 1, 5, 5])], trace: (x) => max(x), expected: [5], smooth: false },
+    { name: "max of u32", inputs: [u32([3], [9, 4e9, 5])], trace: (x) => max(x), expected: [4e9] },
     { name: "max of i32", inputs: [i32([3], [-9, -2, -5])], trace: (x) => max(x), expected: [-2] },
   ],
 
@@ -507,6 +557,10 @@ function bf16(shape: Shape, numbers: readonly number[]): Value {
 
 function i32(shape: Shape, numbers: readonly number[]): Value {
   return value("i32", shape, numbers);
+}
+
+function u32(shape: Shape, numbers: readonly number[]): Value {
+  return value("u32", shape, numbers);
 }
 
 function u8(shape: Shape, numbers: readonly number[]): Value {

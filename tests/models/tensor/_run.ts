@@ -73,7 +73,7 @@ async function numbersOf(buffer: DeviceBuffer): Promise<number[]> {
 }
 
 /** Numbers as the host array of a type. */
-function toHost(numbers: readonly number[], dtype: DType): HostArray {
+export function toHost(numbers: readonly number[], dtype: DType): HostArray {
   if (dtype === "f16") return floatToHalf(numbers);
   if (dtype === "bf16") return floatToBfloat(numbers);
   const data = hostArray(dtype, numbers.length);

@@ -21,8 +21,8 @@ import {
   sum,
   type Tensor,
 } from "../../../models/tensor/mod.ts";
-import { CASES, type OpCase, type Value } from "./_cases.ts";
-import { run, traced } from "./_run.ts";
+import { CASES, type OpCase } from "./_cases.ts";
+import { run, toHost, traced } from "./_run.ts";
 
 const engine = new ReferenceEngine();
 const STEP = 1e-5;
@@ -35,7 +35,7 @@ async function slopes({ outputs, values }: ReturnType<typeof traced>, name: stri
       Object.entries(values).map(([other, { shape, dtype, numbers }]) => {
         const changed = Float64Array.from(numbers);
         if (other === name) changed[at]! += change;
-        return [other, engine.upload(isFloat(dtype) ? changed : hostInts(values[other]!), shape, dtype)];
+        return [other, engine.upload(isFloat(dtype) ? changed : toHost(numbers, dtype), shape, dtype)];
       }),
     );
     return ((await executable.run(buffers)).get("loss") as ReferenceBuffer).values[0]!;
@@ -45,10 +45,6 @@ async function slopes({ outputs, values }: ReturnType<typeof traced>, name: stri
     found.push((await lossWith(at, STEP) - await lossWith(at, -STEP)) / (2 * STEP));
   }
   return found;
-}
-
-function hostInts({ dtype, numbers }: Value): Int32Array | Uint8Array {
-  return dtype === "i32" ? Int32Array.from(numbers) : Uint8Array.from(numbers);
 }
 
 const differentiable = (opCase: OpCase) => opCase.smooth !== false && "loss" in traced(opCase).outputs;
