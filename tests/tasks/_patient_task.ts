@@ -1,4 +1,4 @@
-/** A task for the tests of the launcher: tells its process, then works until it is told to stop, and a second more. */
+/** A task for the tests of the launcher: notes its process, then works until it is told to stop, and a second more. */
 import { main } from "../../tasks/_cli.ts";
 
 await main({
@@ -6,8 +6,7 @@ await main({
   about: "Waits",
   examples: [],
   run: async ({ signal, print, notes }) => {
-    notes.note({ stage: { name: "waiting", unit: "steps", done: 3, total: 7 }, engine: "running the program nothing" });
-    print(String(Deno.pid));
+    notes.note({ engine: String(Deno.pid) });
     const { promise, resolve } = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => setTimeout(resolve, 1000));
     const alive = setInterval(() => {}, 1000);
