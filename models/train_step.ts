@@ -119,6 +119,7 @@ export function trainStep(parts: StepParts): TrainStep {
     program: program(name, outputs, {
       donate: Object.fromEntries(Object.keys(donated).map((key) => [key, key])),
       inputs: [...tensors, ...moments1, ...moments2, ...frozen.tensors, ...data, ...Object.values(scalars)],
+      batch: data,
     }),
     parameters: specs,
     frozen: frozen.specs,

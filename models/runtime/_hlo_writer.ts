@@ -163,6 +163,42 @@ export class HloWriter {
     const how = `applies stablehlo.${kind} across dimensions = ${hloList(axes)}`;
     return this.write(`stablehlo.reduce(${x.name} init: ${start.name}) ${how} : ${types}`, shape, x.dtype);
   }
+
+  /** The sum of every device's value, on every device. */
+  allReduce(x: HloValue, devices: number): HloValue {
+    const scalar = hloType({ shape: [], dtype: x.dtype });
+    const sum = [
+      `^bb0(%a: ${scalar}, %b: ${scalar}):`,
+      `  %sum = stablehlo.add %a, %b : ${scalar}`,
+      `  stablehlo.return %sum : ${scalar}`,
+    ].join("\n    ");
+    const text = `"stablehlo.all_reduce"(${x.name}) <{${allDevices(devices)}}> ({\n    ${sum}\n    })`;
+    return this.typed(text, [x], x.shape, x.dtype);
+  }
+
+  /** The blocks of all devices one after the other along an axis, on every device. */
+  allGather(x: HloValue, axis: number, devices: number): HloValue {
+    const shape = x.shape.map((size, i) => i === axis ? size * devices : size);
+    const attributes = `all_gather_dim = ${axis} : i64, ${allDevices(devices)}`;
+    return this.typed(`"stablehlo.all_gather"(${x.name}) <{${attributes}}>`, [x], shape, x.dtype);
+  }
+
+  /** A device's own block along an axis of a value that every device has. */
+  ownBlock(x: HloValue, axis: number, devices: number): HloValue {
+    const shape = x.shape.map((size, i) => i === axis ? size / devices : size);
+    const number = this.convert(this.write("stablehlo.replica_id : tensor<ui32>", [], "u32"), "i32");
+    const start = this.elementwise("multiply", number, this.constant(shape[axis]!, [], "i32"));
+    const zero = this.constant(0, [], "i32");
+    const starts = shape.map((_, i) => i === axis ? start : zero);
+    const text = `stablehlo.dynamic_slice ${hloNames([x, ...starts])}, sizes = ${hloList(shape)}`;
+    return this.typed(text, [x, ...starts], shape, x.dtype);
+  }
+}
+
+/** The attribute of a collective in which all devices take part. */
+function allDevices(devices: number): string {
+  const numbers = hloList([...new Array(devices).keys()]);
+  return `replica_groups = dense<[${numbers}]> : tensor<1x${devices}xi64>`;
 }
 
 function smallest(dtype: DType): number {

@@ -11,6 +11,9 @@ import type { DType, Program, Shape } from "../tensor/mod.ts";
  */
 export type HostArray = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
 
+/** Where a value lives on several devices: a copy on each, or its rows (first axis) shared out in equal blocks. */
+export type Placement = "copies" | "rows";
+
 /** A value in device memory. Dispose of it, or donate it to a run. */
 export interface DeviceBuffer extends Disposable {
   readonly shape: Shape;
@@ -42,7 +45,7 @@ export interface Executable extends Disposable {
   run(inputs: ReadonlyMap<string, DeviceBuffer>): Promise<Map<string, DeviceBuffer>>;
 }
 
-/** An engine on one device. */
+/** An engine on one device, or on several that run every program together. */
 export interface Engine extends AsyncDisposable {
   /** `xla`, `tfjs` or `reference`. */
   readonly name: string;
@@ -52,9 +55,11 @@ export interface Engine extends AsyncDisposable {
   /**
    * Copies host numbers to the device; the array may be reused at once.
    *
-   * @throws {RangeError} if the array's length or kind does not fit shape and type
+   * @param data all of them, however many devices there are
+   * @param placement `rows` for what a program names as batch data; one device makes no difference. @default "copies"
+   * @throws {RangeError} if the array's length or kind does not fit shape and type, or the devices do not divide its rows
    */
-  upload(data: HostArray, shape: Shape, dtype: DType): DeviceBuffer;
+  upload(data: HostArray, shape: Shape, dtype: DType, placement?: Placement): DeviceBuffer;
 }
 
 /** Checks that a run's inputs are exactly what the program takes. */

@@ -1,6 +1,7 @@
 /**
  * A traced program as StableHLO text, the language XLA compiles: one function `main` with the program's inputs and
- * outputs in order; donated inputs carry the number of the output that takes their memory.
+ * outputs in order; donated inputs carry the number of the output that takes their memory. For several devices it is what
+ * each of them runs on its rows of the batch (`_partition.ts`).
  *
  * On CPU the matrix products, softmax and layer normalisation may become calls of the oneDNN kernels inside the plugin
  * (`_onednn.ts`). Everything else is left to XLA, which fuses it.
@@ -15,6 +16,7 @@ import {
   topologicalOrder,
 } from "../tensor/mod.ts";
 import { hloList, hloNames, hloType, type HloValue, HloWriter } from "./_hlo_writer.ts";
+import { LocalValues, outputPlacements, planPartition } from "./_partition.ts";
 import { lowerRandomBits } from "./_hlo_threefry.ts";
 import { oneDnnLayerNorm, oneDnnMatmul, oneDnnSoftmax, type OneDnnTypes } from "./_onednn.ts";
 
@@ -24,6 +26,8 @@ export interface HloOptions {
   readonly oneDnn?: OneDnnTypes;
   /** Whether the device multiplies bf16 matrices; else they are converted to f32 first. @default false */
   readonly bf16Products?: boolean;
+  /** Devices that run the program together, each on its rows of the batch. @default 1 */
+  readonly devices?: number;
 }
 
 /**
@@ -40,22 +44,23 @@ export interface HloOptions {
  * ```
  */
 export function stableHlo(program: Program, options: HloOptions = {}): string {
+  const { devices = 1 } = options;
   const outputNumbers = new Map(program.outputs.map(({ name }, number) => [name, number]));
-  const values = new Map<Tensor, HloValue>();
+  const writer = new HloWriter();
+  const lowerLocal = (local: Tensor, inputs: readonly HloValue[]) => lower(writer, local, inputs, options);
+  const values = new LocalValues(writer, devices, planPartition(program, devices), lowerLocal);
   const parameters = program.inputs.map(({ name, tensor }, number) => {
-    const value = { name: `%arg${number}`, shape: tensor.shape, dtype: tensor.dtype };
+    const value = { name: `%arg${number}`, shape: values.localShape(tensor), dtype: tensor.dtype };
     values.set(tensor, value);
     const target = program.donations.get(name);
     const alias = target === undefined ? "" : ` {tf.aliasing_output = ${outputNumbers.get(target)} : i32}`;
     return `${value.name}: ${hloType(value)}${alias}`;
   });
-  const writer = new HloWriter();
   for (const tensor of topologicalOrder(program.outputs.map((output) => output.tensor))) {
-    if (tensor.op.kind !== "input") {
-      values.set(tensor, lower(writer, tensor, tensor.inputs.map((input) => values.get(input)!), options));
-    }
+    if (tensor.op.kind !== "input") values.add(tensor);
   }
-  const results = program.outputs.map(({ tensor }) => values.get(tensor)!);
+  const placements = outputPlacements(program, devices);
+  const results = program.outputs.map(({ tensor }, i) => values.get(tensor, placements[i] === "rows" ? 0 : null));
   const types = results.map(hloType).join(", ");
   return [
     `module @${program.name.replace(/\W/g, "_")} {`,

@@ -1,10 +1,13 @@
 /**
- * The XLA engine: programs compiled by XLA through a PJRT plugin, on a CPU, a GPU or a TPU; one device.
+ * The XLA engine: programs compiled by XLA through a PJRT plugin, on a CPU, on GPUs or TPUs.
+ *
+ * Several devices of the machine run every program together: the rows of batch data are shared out, all else is copied to
+ * each, and `_partition.ts` writes the program that one of them runs.
  *
  * A run queues work and returns; reading a result waits for it and reports what went wrong. On CPU a run that consumes
  * inputs returns when it is done: start it, prepare the next batch, then wait. A fault inside the plugin ends the process
  * by a signal, so long jobs belong in a child process. Speed on CPU also needs the allocator set up before the process
- * starts. Not here: several devices, programs kept on disk.
+ * starts. Not here: devices of other machines (`docs/scale.md`), programs kept on disk.
  */
 import { type DType, input, matmul, type Program, program as collect, type Shape, sizeOf } from "../tensor/mod.ts";
 import {
@@ -16,6 +19,7 @@ import {
   type HostArray,
   hostArray,
   type MemoryNeed,
+  type Placement,
 } from "./engine.ts";
 import type { OneDnnTypes } from "./_onednn.ts";
 import { oneDnnTypes, processorFlags } from "./_processor.ts";
@@ -23,6 +27,7 @@ import { PjrtApi, PjrtError } from "./pjrt/api.ts";
 import { type Loaded, PjrtClient } from "./pjrt/client.ts";
 import type { OptionValue } from "./pjrt/options.ts";
 import { PLUGIN_VARIABLE, PluginError } from "./plugin.ts";
+import { blockShape, outputPlacements } from "./_partition.ts";
 import { type HloOptions, stableHlo } from "./stablehlo.ts";
 
 /** Options of {@linkcode openXlaEngine}. */
@@ -31,15 +36,19 @@ export interface XlaOptions {
   plugin: string;
   /** The platform the plugin is for; decides the client's options. @default "cpu" */
   platform?: "cpu" | "cuda" | "tpu";
+  /** Devices that share each batch; on CPU they are virtual and share the cores. @default 1 */
+  devices?: number;
   /** Element types for which oneDNN's kernels are called on CPU. @default what the processor is good at */
   oneDnn?: OneDnnTypes;
 }
 
-const CLIENT_OPTIONS: Readonly<Record<"cpu" | "cuda" | "tpu", Readonly<Record<string, OptionValue>>>> = {
-  cpu: { cpu_device_count: 1n },
-  cuda: { visible_devices: [0n], memory_fraction: 0.9 },
-  tpu: {},
-};
+/** What a client is created with for a number of devices. */
+function clientOptions(platform: "cpu" | "cuda" | "tpu", devices: number): Record<string, OptionValue> {
+  if (platform === "cpu") return { cpu_device_count: BigInt(devices) };
+  return platform === "cuda"
+    ? { visible_devices: [...new Array(devices).keys()].map(BigInt), memory_fraction: 0.9 }
+    : {};
+}
 
 /** `env_option_overrides` with `xla_cpu_prefer_vector_width = 512`; by default XLA writes 256-bit code. */
 const WIDE_VECTORS = Uint8Array.from([
@@ -48,13 +57,14 @@ const WIDE_VECTORS = Uint8Array.from([
 ]);
 
 /**
- * Opens a plugin and its first device.
+ * Opens a plugin and its first devices.
  *
  * @throws {PluginError} if the plugin cannot be opened
+ * @throws {DeviceCountError} if the machine has fewer devices
  */
-export async function openXlaEngine({ plugin, platform = "cpu", oneDnn }: XlaOptions): Promise<XlaEngine> {
+export async function openXlaEngine({ plugin, platform = "cpu", devices = 1, oneDnn }: XlaOptions): Promise<XlaEngine> {
   quietLogs();
-  const client = await PjrtClient.create(openPlugin(plugin), CLIENT_OPTIONS[platform]);
+  const client = await PjrtClient.create(openPlugin(plugin), clientOptions(platform, devices), devices);
   if (client.platform !== "cpu") return new XlaEngine(client, { bf16Products: true });
   const wanted = oneDnn ?? oneDnnTypes(processorFlags());
   const types = wanted.length > 0 && await hasOneDnn(client) ? wanted : [];
@@ -91,7 +101,7 @@ async function hasOneDnn(client: PjrtClient): Promise<boolean> {
   }
 }
 
-/** XLA on one device. */
+/** XLA on the devices of a client. */
 export class XlaEngine implements Engine {
   readonly name = "xla";
   readonly description: string;
@@ -106,13 +116,13 @@ export class XlaEngine implements Engine {
 
   /** @param overrides Serialised flags for every compilation */
   constructor(readonly client: PjrtClient, lowering: HloOptions, overrides?: Uint8Array) {
-    this.#lowering = lowering;
+    this.#lowering = { ...lowering, devices: client.deviceCount };
     this.#overrides = overrides;
-    const { platform, device, api } = client;
+    const { platform, device, deviceCount, api } = client;
     const kernels = lowering.oneDnn?.length ? `, oneDNN ${lowering.oneDnn.join(" and ")}` : "";
-    this.description = `XLA on ${
-      device === platform ? platform : `${device} (${platform})`
-    }, PJRT ${api.version}${kernels}`;
+    const count = deviceCount === 1 ? "" : `${deviceCount} x `;
+    const what = device === platform ? platform : `${device} (${platform})`;
+    this.description = `XLA on ${count}${what}, PJRT ${api.version}${kernels}`;
   }
 
   /** The type of matrix products it computes fastest. */
@@ -138,16 +148,22 @@ export class XlaEngine implements Engine {
     }
   }
 
-  upload(data: HostArray, shape: Shape, dtype: DType): DeviceBuffer {
+  upload(data: HostArray, shape: Shape, dtype: DType, placement: Placement = "copies"): DeviceBuffer {
     checkHostArray(data, shape, dtype);
     if (dtype === "bool" && data.some((value) => value > 1)) throw new RangeError("A bool is 0 or 1 on the host");
-    return this.own(this.client.upload(data, shape, dtype), shape, dtype);
+    const count = this.client.deviceCount;
+    const part = placement === "rows" ? blockShape(shape, 0, count) : shape;
+    const addresses = Array.from({ length: count }, (_, device) => {
+      const block = placement === "rows" ? blockOf(data, device, count) : data;
+      return this.client.upload(block, part, dtype, device);
+    });
+    return this.own(addresses, shape, dtype, placement);
   }
 
-  /** Makes a buffer of this engine out of an address. */
-  own(address: bigint, shape: Shape, dtype: DType): XlaBuffer {
+  /** Makes a buffer of this engine out of an address on each device. */
+  own(addresses: readonly bigint[], shape: Shape, dtype: DType, placement: Placement): XlaBuffer {
     this.#alive++;
-    return new XlaBuffer(this, address, shape, dtype);
+    return new XlaBuffer(this, addresses, shape, dtype, placement);
   }
 
   /** Starts a launch after all earlier ones. */
@@ -175,34 +191,54 @@ export class XlaEngine implements Engine {
   }
 }
 
-/** A value on an {@linkcode XlaEngine}'s device. */
+/** A value on an {@linkcode XlaEngine}'s devices. */
 export class XlaBuffer implements DeviceBuffer {
-  readonly #address: bigint;
+  readonly #addresses: readonly bigint[];
   /** Why the value is gone; undefined while it is there. */
   #gone: string | undefined;
 
-  constructor(readonly engine: XlaEngine, address: bigint, readonly shape: Shape, readonly dtype: DType) {
-    this.#address = address;
+  constructor(
+    readonly engine: XlaEngine,
+    addresses: readonly bigint[],
+    readonly shape: Shape,
+    readonly dtype: DType,
+    readonly placement: Placement,
+  ) {
+    this.#addresses = addresses;
   }
 
   /**
-   * The address of the `PJRT_Buffer`.
+   * The address of the `PJRT_Buffer` on each device.
    *
    * @throws {TypeError} if the buffer was donated or disposed of
    */
-  get address(): bigint {
+  get addresses(): readonly bigint[] {
     if (this.#gone !== undefined) throw new TypeError(`Buffer ${this} ${this.#gone}`);
-    return this.#address;
+    return this.#addresses;
   }
 
+  /** All rows, or the first device's copy. */
   async read(): Promise<HostArray> {
+    const { addresses } = this;
+    if (this.placement === "copies") return await this.readCopy(0);
     const into = hostArray(this.dtype, sizeOf(this.shape));
+    await this.#download(addresses, addresses.map((_, device) => blockOf(into, device, addresses.length)));
+    return into;
+  }
+
+  /** One device's copy of a value that every device has. */
+  async readCopy(device: number): Promise<HostArray> {
+    const into = hostArray(this.dtype, sizeOf(this.shape));
+    await this.#download([this.addresses[device]!], [into]);
+    return into;
+  }
+
+  async #download(addresses: readonly bigint[], into: readonly HostArray[]): Promise<void> {
     try {
-      await this.engine.client.download(this.address, into);
+      await Promise.all(addresses.map((address, i) => this.engine.client.download(address, into[i]!)));
     } catch (error) {
       throw explain(error, `${this} could not be computed`);
     }
-    return into;
   }
 
   /** Marks the value as consumed by a run. */
@@ -213,7 +249,7 @@ export class XlaBuffer implements DeviceBuffer {
   [Symbol.dispose](): void {
     if (this.#gone !== undefined) return;
     this.#gone = "was disposed of";
-    this.engine.free(() => this.engine.client.freeBuffer(this.#address));
+    this.engine.free(() => this.#addresses.forEach((address) => this.engine.client.freeBuffer(address)));
   }
 
   toString(): string {
@@ -227,6 +263,8 @@ class XlaExecutable implements Executable {
   readonly #loaded: Loaded;
   /** Positions of the inputs that a run consumes. */
   readonly #donated: readonly number[];
+  /** Where each output lies. */
+  readonly #placements: readonly Placement[];
   #disposed = false;
 
   constructor(engine: XlaEngine, readonly program: Program, loaded: Loaded) {
@@ -234,6 +272,7 @@ class XlaExecutable implements Executable {
     this.#loaded = loaded;
     this.memory = loaded.memory;
     this.#donated = [...program.inputs.keys()].filter((i) => program.donations.has(program.inputs[i]!.name));
+    this.#placements = outputPlacements(program, engine.client.deviceCount);
   }
 
   async run(inputs: ReadonlyMap<string, DeviceBuffer>): Promise<Map<string, DeviceBuffer>> {
@@ -241,24 +280,26 @@ class XlaExecutable implements Executable {
     if (this.#disposed) throw new TypeError(`Program ${name} was disposed of: compile it again`);
     checkInputs(this.program, inputs);
     const buffers = this.program.inputs.map((input) => this.#own(input.name, inputs.get(input.name)!));
-    const addresses = BigUint64Array.from(buffers, (buffer) => buffer.address);
-    this.#checkDonations(addresses);
+    const addresses = buffers.map((buffer) => buffer.addresses);
+    this.#checkDonations(addresses.map((each) => each[0]!));
     for (const i of this.#donated) buffers[i]!.donate(name);
     const engine = this.#engine;
     try {
       const results = await engine.queue(async () => {
-        this.#loaded.inputs.set(addresses);
+        this.#loaded.inputs.forEach((list, device) => addresses.forEach((each, i) => list[i] = each[device]!));
         await engine.client.launch(this.#loaded);
-        return this.#loaded.outputs.slice();
+        return this.#loaded.outputs.map((list) => list.slice());
       });
-      return new Map(
-        outputs.map(({ name, tensor }, i) => [name, engine.own(results[i]!, tensor.shape, tensor.dtype)]),
-      );
+      return new Map(outputs.map(({ name, tensor: { shape, dtype } }, i) => {
+        return [name, engine.own(results.map((list) => list[i]!), shape, dtype, this.#placements[i]!)];
+      }));
     } catch (error) {
       throw explain(error, `Program ${name} does not run`);
     } finally {
       // A donated buffer is consumed whether or not the launch succeeded; its handle must still be freed.
-      for (const i of this.#donated) engine.free(() => engine.client.freeBuffer(addresses[i]!));
+      for (const i of this.#donated) {
+        engine.free(() => addresses[i]!.forEach((address) => engine.client.freeBuffer(address)));
+      }
     }
   }
 
@@ -269,12 +310,21 @@ class XlaExecutable implements Executable {
   }
 
   #own(input: string, buffer: DeviceBuffer): XlaBuffer {
-    if (buffer instanceof XlaBuffer && buffer.engine === this.#engine) return buffer;
-    throw new TypeError(`Input ${input} of program ${this.program.name} is a buffer of another engine: upload it here`);
+    const what = `Input ${input} of program ${this.program.name}`;
+    if (!(buffer instanceof XlaBuffer) || buffer.engine !== this.#engine) {
+      throw new TypeError(`${what} is a buffer of another engine: upload it here`);
+    }
+    const expected = this.program.batch.has(input) ? "rows" : "copies";
+    if (buffer.placement !== expected && this.#engine.client.deviceCount > 1) {
+      throw new TypeError(
+        `${what} lies on the devices as ${buffer.placement}, expected ${expected}: upload it as such`,
+      );
+    }
+    return buffer;
   }
 
   /** A donated buffer may be given for one input only. */
-  #checkDonations(addresses: BigUint64Array): void {
+  #checkDonations(addresses: readonly bigint[]): void {
     const donated = new Map(this.#donated.map((i) => [addresses[i]!, i]));
     addresses.forEach((address, i) => {
       const taken = donated.get(address) ?? i;
@@ -290,4 +340,10 @@ function explain(error: unknown, what: string): unknown {
   if (!(error instanceof PjrtError)) return error;
   const mend = error.outOfMemory ? ". The device has too little memory: use a smaller batch" : "";
   return new Error(`${what}: ${error.message}${mend}`, { cause: error });
+}
+
+/** A device's share of an array whose rows are shared out; a view. */
+function blockOf<T extends HostArray>(data: T, device: number, count: number): T {
+  const size = data.length / count;
+  return data.subarray(device * size, (device + 1) * size) as T;
 }

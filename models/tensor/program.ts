@@ -16,6 +16,8 @@ export interface Program {
   readonly outputs: readonly Named[];
   /** From an input's name to the output that takes over its memory: the input is consumed by a run. */
   readonly donations: ReadonlyMap<string, string>;
+  /** Names of the inputs whose first axis counts clips: several devices share their rows out. */
+  readonly batch: ReadonlySet<string>;
 }
 
 /** Options of {@linkcode program}. */
@@ -24,6 +26,8 @@ export interface ProgramOptions {
   donate?: Readonly<Record<string, string>>;
   /** Inputs in the order wanted; inputs of the graph that are not listed follow in graph order. @default graph order */
   inputs?: readonly Tensor[];
+  /** Inputs whose first axis counts clips. @default none */
+  batch?: readonly Tensor[];
 }
 
 /**
@@ -67,10 +71,15 @@ export function program(
   const targets = Object.values(options.donate ?? {});
   const twice = targets.find((target, i) => targets.indexOf(target) !== i);
   if (twice !== undefined) throw new TypeError(`Program ${name} donates two inputs to output ${twice}`);
+  const batch = inputs.filter(({ tensor }) => options.batch?.includes(tensor)).map(({ name }) => name);
+  if (batch.length !== (options.batch?.length ?? 0)) {
+    throw new TypeError(`Program ${name} lists batch data that is not among its inputs`);
+  }
   return {
     name,
     inputs,
     outputs: Object.entries(outputs).map(([name, tensor]) => ({ name, tensor })),
     donations: new Map(Object.entries(options.donate ?? {})),
+    batch: new Set(batch),
   };
 }

@@ -26,6 +26,7 @@ const FUNCTIONS = {
   Executable_Destroy: 40,
   LoadedExecutable_Destroy: 50,
   LoadedExecutable_GetExecutable: 51,
+  LoadedExecutable_AddressableDevices: 52,
   LoadedExecutable_Execute: 55,
   Buffer_Destroy: 58,
   Buffer_ToHostBuffer: 70,

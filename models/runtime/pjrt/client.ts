@@ -1,6 +1,7 @@
 /**
- * A PJRT client on one device: compiling StableHLO text, copying numbers to the device and back, launching programs.
- * Values on the device and loaded programs are addresses (`bigint`) that the caller frees.
+ * A PJRT client on one or more devices of this machine: compiling StableHLO text, copying numbers to a device and back,
+ * launching programs on all devices at once. Values on a device and loaded programs are addresses (`bigint`) that the
+ * caller frees.
  */
 import type { DType, Shape } from "../../tensor/mod.ts";
 import type { HostArray, MemoryNeed } from "../engine.ts";
@@ -14,14 +15,23 @@ const BUFFER_TYPES: Readonly<Record<DType, number>> = { bool: 1, i32: 4, u8: 6, 
 /** `PJRT_HostBufferSemantics_kImmutableOnlyDuringCall`: the host array is free again when the call returns. */
 const COPY_DURING_CALL = 0;
 
-/** `CompileOptionsProto`: any device, one replica, one partition. Absent numbers would read as 0, hence all three. */
-// deno-fmt-ignore
-const COMPILE_OPTIONS = Uint8Array.of(
-  0x1a, 0x0f, // executable_build_options, 15 bytes
-  0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, // device_ordinal = -1
-  0x20, 0x01, // num_replicas = 1
-  0x28, 0x01, // num_partitions = 1
-);
+/**
+ * `CompileOptionsProto`: so many replicas of one program, each on a device of its own, by the default assignment. Absent
+ * numbers would read as 0, hence all three.
+ */
+export function compileOptions(replicas: number): Uint8Array<ArrayBuffer> {
+  // deno-fmt-ignore
+  const build = [
+    0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, // device_ordinal = -1
+    0x20, ...varint(replicas), // num_replicas
+    0x28, 0x01, // num_partitions = 1
+  ];
+  return Uint8Array.of(0x1a, build.length, ...build); // executable_build_options
+}
+
+function varint(value: number): number[] {
+  return value < 0x80 ? [value] : [value & 0x7f | 0x80, ...varint(value >>> 7)];
+}
 
 /** A compiled program and the blocks with which it is launched; one launch at a time. */
 export interface Loaded {
@@ -29,39 +39,63 @@ export interface Loaded {
   readonly address: bigint;
   /** Bytes it needs, where the plugin tells. */
   readonly memory: MemoryNeed | null;
-  /** Addresses of the arguments, to be filled in before a launch. */
-  readonly inputs: BigUint64Array<ArrayBuffer>;
-  /** Addresses of the results, filled in by a launch. */
-  readonly outputs: BigUint64Array<ArrayBuffer>;
+  /** Addresses of the arguments for each device, to be filled in before a launch. */
+  readonly inputs: readonly BigUint64Array<ArrayBuffer>[];
+  /** Addresses of the results on each device, filled in by a launch. */
+  readonly outputs: readonly BigUint64Array<ArrayBuffer>[];
   readonly launch: Args;
 }
 
-/** A client on the first device of a plugin. */
+/** This machine has fewer devices than were asked for. */
+export class DeviceCountError extends Error {
+  override readonly name = "DeviceCountError";
+  readonly exitCode = 2;
+}
+
+/** A client on the first devices of a plugin. */
 export class PjrtClient {
   readonly #address: bigint;
-  readonly #device: bigint;
+  readonly #devices: readonly bigint[];
   readonly #freeBuffer = new Args();
   /** `cpu`, `cuda`, `tpu`. */
   readonly platform: string;
   /** Kind of device, such as `NVIDIA H100`. */
   readonly device: string;
 
-  private constructor(readonly api: PjrtApi, address: bigint) {
+  private constructor(readonly api: PjrtApi, address: bigint, wanted: number) {
     this.#address = address;
     this.platform = api.call("Client_PlatformName", new Args().u64(16, address)).readText(24);
-    const devices = api.call("Client_AddressableDevices", new Args().u64(16, address));
-    if (devices.readNumber(32) < 1) throw new Error(`The plugin finds no ${this.platform} device on this machine`);
-    const list = new Deno.UnsafePointerView(Deno.UnsafePointer.create(devices.readU64(24))!);
-    this.#device = list.getBigUint64(0);
-    const description = api.call("Device_GetDescription", new Args().u64(16, this.#device)).readU64(24);
+    const found = readAddresses(api.call("Client_AddressableDevices", new Args().u64(16, address)), 24);
+    if (found.length < wanted) {
+      const what = found.length === 0 ? "no" : `only ${found.length}`;
+      throw new DeviceCountError(
+        `${wanted} ${this.platform} devices were asked for, but the plugin finds ${what} on this machine: ask for fewer`,
+      );
+    }
+    this.#devices = found.slice(0, wanted);
+    const description = api.call("Device_GetDescription", new Args().u64(16, this.#devices[0]!)).readU64(24);
     this.device = api.call("DeviceDescription_Kind", new Args().u64(16, description)).readText(24);
   }
 
-  /** Creates a client; takes seconds on GPUs. */
-  static async create(api: PjrtApi, options: Readonly<Record<string, OptionValue>>): Promise<PjrtClient> {
+  /**
+   * Creates a client; takes seconds on GPUs.
+   *
+   * @param devices how many of the machine's devices run each program
+   * @throws {DeviceCountError} if there are fewer
+   */
+  static async create(
+    api: PjrtApi,
+    options: Readonly<Record<string, OptionValue>>,
+    devices = 1,
+  ): Promise<PjrtClient> {
     const args = writeOptions(new Args(), 16, options);
     await api.callElsewhere("Client_Create", args);
-    return new PjrtClient(api, args.readU64(64));
+    return new PjrtClient(api, args.readU64(64), devices);
+  }
+
+  /** How many devices run each program. */
+  get deviceCount(): number {
+    return this.#devices.length;
   }
 
   /**
@@ -76,15 +110,28 @@ export class PjrtClient {
     overrides: Uint8Array = new Uint8Array(),
   ): Promise<Loaded> {
     const program = new Args().text(16, text).text(32, "mlir");
-    const options = Uint8Array.of(...COMPILE_OPTIONS, ...overrides);
+    const options = Uint8Array.of(...compileOptions(this.deviceCount), ...overrides);
     const args = new Args().u64(16, this.#address).struct(24, program);
     args.array(32, options).u64(40, options.length);
     const address = (await this.api.callElsewhere("Client_Compile", args)).readU64(48);
-    const inputs = new BigUint64Array(inputCount);
-    const outputs = new BigUint64Array(outputCount);
+    return this.#loaded(address, inputCount, outputCount);
+  }
+
+  /** The blocks to launch a loaded program with. */
+  #loaded(address: bigint, inputCount: number, outputCount: number): Loaded {
+    const inputs = this.#devices.map(() => new BigUint64Array(inputCount));
+    const outputs = this.#devices.map(() => new BigUint64Array(outputCount));
+    // A program has its devices in an order of its own.
+    const order = readAddresses(this.api.call("LoadedExecutable_AddressableDevices", new Args().u64(16, address)), 24);
+    const places = order.map((device) => this.#devices.indexOf(device));
+    if (places.length !== this.#devices.length || places.includes(-1)) {
+      throw new Error(`The plugin put a program on ${order.length} devices other than the ${this.deviceCount} in use`);
+    }
+    const lists = (arrays: readonly BigUint64Array<ArrayBuffer>[]) =>
+      BigUint64Array.from(places, (place) => addressOf(arrays[place]!));
     const launch = new Args().u64(16, address).struct(24, new Args());
-    launch.array(32, BigUint64Array.of(addressOf(inputs))).u64(40, 1).u64(48, inputCount);
-    launch.array(56, BigUint64Array.of(addressOf(outputs))).keep(inputs).keep(outputs);
+    launch.array(32, lists(inputs)).u64(40, this.deviceCount).u64(48, inputCount);
+    launch.array(56, lists(outputs)).keep(inputs).keep(outputs);
     return { address, memory: this.#memoryNeed(address), inputs, outputs, launch };
   }
 
@@ -97,11 +144,11 @@ export class PjrtClient {
     this.api.call("LoadedExecutable_Destroy", new Args().u64(16, loaded.address));
   }
 
-  /** Copies numbers to the device, row-major. */
-  upload(data: HostArray, shape: Shape, dtype: DType): bigint {
+  /** Copies numbers to one device, row-major. */
+  upload(data: HostArray, shape: Shape, dtype: DType, device = 0): bigint {
     const args = new Args().u64(16, this.#address).array(24, data as HostArray & ArrayBufferView<ArrayBuffer>);
     args.i32(32, BUFFER_TYPES[dtype]).array(40, BigInt64Array.from(shape, BigInt)).u64(48, shape.length);
-    args.i32(72, COPY_DURING_CALL).u64(80, this.#device);
+    args.i32(72, COPY_DURING_CALL).u64(80, this.#devices[device]!);
     this.api.call("Client_BufferFromHostBuffer", args);
     const copied = args.readU64(104);
     if (copied !== 0n) this.api.call("Event_Destroy", new Args().u64(16, copied));
@@ -143,4 +190,12 @@ export class PjrtClient {
       this.api.call("Executable_Destroy", executable);
     }
   }
+}
+
+/** Copies a list of addresses out of memory of the plugin: its address at an offset, its length behind it. */
+function readAddresses(args: Args, offset: number): bigint[] {
+  const [address, length] = [args.readU64(offset), args.readNumber(offset + 8)];
+  if (address === 0n || length === 0) return [];
+  const list = new Deno.UnsafePointerView(Deno.UnsafePointer.create(address)!);
+  return Array.from({ length }, (_, i) => list.getBigUint64(8 * i));
 }
