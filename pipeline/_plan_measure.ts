@@ -76,7 +76,7 @@ async function measureStep(
   const upload = (name: string) => {
     const { shape, dtype } = program.inputs.find((input) => input.name === name)!.tensor;
     state.get(name)?.[Symbol.dispose]();
-    state.set(name, engine.upload(batch.get(name)!, shape, dtype));
+    state.set(name, engine.upload(batch.get(name)!, shape, dtype, program.batch.has(name) ? "rows" : "copies"));
   };
   try {
     for (const { name } of program.inputs) upload(name);

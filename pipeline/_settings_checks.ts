@@ -29,6 +29,7 @@ export function impossibleCombinations(settings: Settings): string[] {
     ...alignmentProblems(settings),
     ...trainingProblems(settings),
     ...runProblems(settings),
+    ...deviceProblems(settings),
   ];
 }
 
@@ -130,4 +131,20 @@ function runProblems({ data, run }: Settings): string[] {
     problems.push(`--from ${run.from} comes after --until ${run.until}: the order is ${STAGES.join(", ")}`);
   }
   return problems;
+}
+
+/** Every batch is shared out evenly. */
+function deviceProblems({ pretrain, teach, finetune, run: { devices, engine } }: Settings): string[] {
+  if (devices > 1 && engine === "tfjs") {
+    return [`--engine tfjs runs on one device: found --devices ${devices}`];
+  }
+  const batches: [string, number][] = [
+    ["--pretrain-batch", pretrain.batch],
+    ["--teacher-batch", teach.trainBatch],
+    ["--teach-batch", teach.batch],
+    ["--finetune-batch", finetune.batch],
+    ["--eval-batch", finetune.evalBatch],
+  ];
+  return batches.filter(([, batch]) => batch % devices !== 0)
+    .map(([flag, batch]) => `${flag} is ${batch}, which --devices ${devices} does not divide: take a multiple`);
 }

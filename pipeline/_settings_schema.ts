@@ -252,6 +252,10 @@ const run = z.strictObject({
   seed: whole(0, 0, 2 ** 32, { about: "Seed of every random choice", affects: ["prepare", ...NETWORKS] }),
   engine: choice("auto", ["auto", "xla", "tfjs"], { about: "What executes the networks", affects: NETWORKS }),
   device: choice("auto", ["auto", "cpu", "cuda", "tpu"], { about: "Where they run", affects: NETWORKS }),
+  devices: whole(1, 1, 1024, {
+    about: "Devices of this machine that share every batch; on cpu they are virtual and share the cores",
+    unit: "devices",
+  }),
   precision: choice("auto", ["auto", "f32", "bf16"], { about: "Number format of matrix products", affects: NETWORKS }),
   checkpointSteps: whole(500, 1, 1e9, { about: "Steps between checkpoints", unit: "steps" }),
   keepCheckpoints: whole(3, 1, 1000, { about: "Checkpoints kept, the newest ones" }),

@@ -111,6 +111,7 @@ class LazyEngine implements AsyncDisposable {
     const engine = await openEngine({
       engine: run.engine,
       device: run.device,
+      devices: run.devices,
       warn,
       signal,
       onProgress: ({ step, doneBytes, totalBytes }) => {

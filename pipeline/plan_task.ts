@@ -33,9 +33,9 @@ export async function planFor(request: PlanRequest): Promise<Plan> {
   const plan = { resolved, clips, diskRate };
   if (!request.measure) return await planRun(plan);
   const { openEngine } = await import("../models/runtime/open_engine.ts");
-  const { engine: kind, device } = resolved.settings.run;
+  const { engine: kind, device, devices } = resolved.settings.run;
   const { watchEngine } = await import("../models/runtime/watch_engine.ts");
-  await using engine = watchEngine(await openEngine({ engine: kind, device, warn, signal }), request.onEngine);
+  await using engine = watchEngine(await openEngine({ engine: kind, device, devices, warn, signal }), request.onEngine);
   // Of accelerators nobody here knows what is free: they are tried.
   const freeBytes = device === "cuda" || device === "tpu" ? Infinity : Deno.systemMemoryInfo().available;
   const now = () => performance.now();

@@ -9,6 +9,8 @@ export interface OpenEngineOptions {
   engine?: "auto" | "xla" | "tfjs";
   /** `auto` is what a plugin named by the environment is for, else the CPU. @default "auto" */
   device?: "auto" | PluginDevice;
+  /** Devices of this machine that share every batch; TensorFlow.js has one. @default 1 */
+  devices?: number;
   /** Told, in one line, that `auto` had to take the slower engine, and why. */
   warn?: (message: string) => void;
   /** Told how far a plugin is fetched. */
@@ -21,6 +23,7 @@ export interface OpenEngineOptions {
  *
  * @throws {PluginError} if XLA was asked for and has no plugin
  * @throws {NamedPluginError} if the environment names a plugin that is not there
+ * @throws {DeviceCountError} if the machine has fewer devices
  */
 export async function openEngine(options: OpenEngineOptions = {}): Promise<Engine> {
   const { engine = "auto", warn = () => {}, signal } = options;
@@ -30,7 +33,8 @@ export async function openEngine(options: OpenEngineOptions = {}): Promise<Engin
   } catch (error) {
     signal?.throwIfAborted();
     // What the user chose by name must work or fail; only a choice of our own may be changed.
-    const chosen = engine === "xla" || (options.device ?? "auto") !== "auto" || namedPlugin() !== undefined;
+    const { device = "auto", devices = 1 } = options;
+    const chosen = engine === "xla" || device !== "auto" || devices > 1 || namedPlugin() !== undefined;
     if (chosen || error instanceof NamedPluginError) throw error;
     warn(`XLA is not available, using TensorFlow.js, which is many times slower. ${describe(error)}`);
     return await openTfjs();
@@ -42,14 +46,14 @@ export function preferredCompute(engine: Engine): "f32" | "bf16" {
   return engine instanceof XlaEngine ? engine.preferredCompute : "f32";
 }
 
-async function openXla({ device = "auto", onProgress, signal }: OpenEngineOptions): Promise<Engine> {
+async function openXla({ device = "auto", devices = 1, onProgress, signal }: OpenEngineOptions): Promise<Engine> {
   const platform = device === "auto" ? deviceOfNamedPlugin() : device;
   const plugin = await fetchPlugin({
     device: platform,
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });
-  return await openXlaEngine({ plugin, platform });
+  return await openXlaEngine({ plugin, platform, devices });
 }
 
 /** A plugin's platform is known for certain only once it is open, and must be known before: its name tells. */

@@ -83,7 +83,7 @@ export class TrainState implements Disposable {
       for (const { name, shape, dtype } of this.step.data) {
         const values = inputs.get(name);
         if (!values) throw new TypeError(`The batch lacks ${name}`);
-        transient.set(name, this.engine.upload(values, shape, dtype));
+        transient.set(name, this.engine.upload(values, shape, dtype, "rows"));
       }
       for (const [name, value] of Object.entries(scalars)) {
         transient.set(name, this.engine.upload(Float32Array.of(value), [], "f32"));

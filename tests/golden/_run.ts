@@ -1,6 +1,6 @@
 /** Runs programs on an engine with numbers from the host. */
 import { bfloatToFloat, floatToHalf, halfToFloat } from "../../models/runtime/_half.ts";
-import type { DeviceBuffer, Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
+import type { DeviceBuffer, Engine, Executable, HostArray, Placement } from "../../models/runtime/engine.ts";
 import type { ParameterSpec } from "../../models/parameters.ts";
 import type { Program, Tensor } from "../../models/tensor/mod.ts";
 import type { TrainStep } from "../../models/train_step.ts";
@@ -22,7 +22,9 @@ export async function runOnce(
   using executable = await engine.compile(program);
   using stack = new DisposableStack();
   const buffers = new Map(
-    program.inputs.map(({ name, tensor }) => [name, stack.use(upload(engine, inputs, name, tensor))]),
+    program.inputs.map((
+      { name, tensor },
+    ) => [name, stack.use(upload(engine, inputs, name, tensor, placed(program, name)))]),
   );
   const outputs = await executable.run(buffers);
   const found = new Map<string, HostArray>();
@@ -30,10 +32,20 @@ export async function runOnce(
   return found;
 }
 
-function upload(engine: Engine, inputs: ReadonlyMap<string, ArrayLike<number>>, name: string, tensor: Tensor) {
+function placed({ batch }: Program, name: string): Placement {
+  return batch.has(name) ? "rows" : "copies";
+}
+
+function upload(
+  engine: Engine,
+  inputs: ReadonlyMap<string, ArrayLike<number>>,
+  name: string,
+  tensor: Tensor,
+  placement: Placement,
+) {
   const values = inputs.get(name);
   if (values === undefined) throw new TypeError(`The test gives no ${name}`);
-  return engine.upload(hostValues(values, tensor), tensor.shape, tensor.dtype);
+  return engine.upload(hostValues(values, tensor), tensor.shape, tensor.dtype, placement);
 }
 
 function hostValues(values: ArrayLike<number>, { dtype }: Tensor): HostArray {
@@ -95,7 +107,10 @@ export async function train(
   const tensors = new Map(step.program.inputs.map(({ name, tensor }) => [name, tensor]));
   const fixed = new Map(
     [...step.frozen.map(({ name }) => `frozen/${name}`), ...step.data.map(({ name }) => name)]
-      .map((name) => [name, stack.use(upload(engine, inputs, name, tensors.get(name)!))] as const),
+      .map((name) => {
+        const placement = placed(step.program, name);
+        return [name, stack.use(upload(engine, inputs, name, tensors.get(name)!, placement))] as const;
+      }),
   );
   let state = new Map<string, DeviceBuffer>();
   for (const { name, shape } of step.parameters) {
