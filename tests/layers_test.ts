@@ -22,6 +22,7 @@ const OWNERS: [RegExp, string][] = [
   [/^(?:h5wasm|jsfive|hdf5)$/, "pipeline/shards/"],
   [/^@tensorflow\//, "models/runtime/"],
   [/^vega(?:-lite)?$/, "pipeline/report/"],
+  [/^onnxruntime-/, "pipeline/"],
   [/^@std\/cli$/, "tasks/"],
   [/^@std\/assert$/, "tests/"],
 ];

@@ -108,6 +108,14 @@ function elementwise(operator: string): PlainRule {
     writer.write(operator, inputs, broadcastDims(...inputs.map(({ shape }) => shape)), type);
 }
 
+/** ONNX has other operators for bools, which no forward pass needs. */
+function arithmetic(operator: string): PlainRule {
+  return (node) => {
+    if (node.type === "bool") throw new TypeError("An ONNX model of this project has no arithmetic of bools");
+    return elementwise(operator)(node);
+  };
+}
+
 const same: PlainRule = ({ inputs }) => inputs[0]!;
 
 function cast(writer: GraphWriter, x: Value, type: ElementType): Value {
@@ -141,12 +149,12 @@ const RULES: { readonly [K in OpKind]?: Rule<K> } = {
   erf: elementwise("Erf"),
   tanh: elementwise("Tanh"),
 
-  add: elementwise("Add"),
-  subtract: elementwise("Sub"),
-  multiply: elementwise("Mul"),
-  divide: elementwise("Div"),
-  maximum: elementwise("Max"),
-  minimum: elementwise("Min"),
+  add: arithmetic("Add"),
+  subtract: arithmetic("Sub"),
+  multiply: arithmetic("Mul"),
+  divide: arithmetic("Div"),
+  maximum: arithmetic("Max"),
+  minimum: arithmetic("Min"),
   compare: (node) => elementwise(COMPARISON[node.op.comparison])(node),
   select: elementwise("Where"),
   convert: ({ writer, inputs: [x], type }) => cast(writer, x!, type),
