@@ -66,10 +66,19 @@ function tryToLock(path: string): Deno.FsFile | undefined {
  * everything where the file system has no locks.
  *
  * @param folder The folder.
+ * @param isLeftover Which unfinished files may go. @default all
  * @returns Names of the removed files.
  */
-export function removeLeftovers(folder: string): string[] {
-  return fs.readdirSync(folder).filter((name) => name.startsWith(PREFIX) && removeUnlocked(join(folder, name)));
+export function removeLeftovers(folder: string, isLeftover: (name: string) => boolean = () => true): string[] {
+  return fs.readdirSync(folder).filter((name) =>
+    name.startsWith(PREFIX) && isLeftover(name) && removeUnlocked(join(folder, name))
+  );
+}
+
+/** Names of the unfinished files that are meant for a path, whoever left them. */
+export function unfinishedFiles(final: string): string[] {
+  const start = `${PREFIX}${basename(final)}-`;
+  return fs.readdirSync(dirname(final)).filter((name) => name.startsWith(start));
 }
 
 function removeUnlocked(path: string): boolean {

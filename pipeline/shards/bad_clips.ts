@@ -1,12 +1,13 @@
 /**
- * `bad_clips.jsonl`: why clips were refused, one JSON object a line, beside the frame shards. Lines are appended before
- * their shard is published, so a published failed row always has its reason; a shard that is made twice repeats its
- * lines, and the last one of a row counts.
+ * Why clips were refused, one JSON object a line. `shard-00003.bad.jsonl` holds the records of one shard and is written
+ * before its shard is published, so that a failed row always has its reason; several processes may write shards at a
+ * time, each its own file. `bad_clips.jsonl` gathers them for people once nothing is missing; like `manifest.json` it is
+ * never the authority.
  */
 import fs from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { orDiskFull } from "./_full_disk.ts";
+import { errorCode, writeFileAtomically } from "./_publish.ts";
 import { ShardError } from "./shard_error.ts";
 
 const FILE = "bad_clips.jsonl";
@@ -26,54 +27,67 @@ const badClip = z.object({
 /** A refused view of a clip. */
 export type BadClip = z.infer<typeof badClip>;
 
-/**
- * Appends records durably, in one write.
- *
- * @param folder Folder of the frame set.
- * @param clips What to add.
- */
-export function appendBadClips(folder: string, clips: readonly BadClip[]): void {
-  if (clips.length === 0) return;
-  const path = join(folder, FILE);
-  orDiskFull(path, () => {
-    const fd = fs.openSync(path, "a+");
-    try {
-      // A writer that died in the middle leaves a line without its end; ours must not be glued to it.
-      const size = fs.fstatSync(fd).size, last = new Uint8Array(1);
-      if (size > 0) fs.readSync(fd, last, 0, 1, size - 1);
-      const start = size > 0 && last[0] !== 0x0a ? "\n" : "";
-      fs.writeFileSync(fd, start + clips.map((clip) => JSON.stringify(clip) + "\n").join(""));
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  });
+/** The file of a shard's records, beside its `.h5` file. */
+export function shardBadClipsPath(shardPath: string): string {
+  return shardPath.replace(/\.h5$/, ".bad.jsonl");
+}
+
+/** Writes the records of one shard, if it has any. */
+export function writeShardBadClips(shardPath: string, clips: readonly BadClip[]): void {
+  if (clips.length > 0) writeUnlessSame(shardBadClipsPath(shardPath), lines(clips));
 }
 
 /**
- * Reads the records, one per row, ascending. A line that was cut by a dying writer is passed over: its shard was not
- * published, so its clips are recorded again. Records of rows that are good by now are among them; the shards decide.
+ * Reads the records of one shard. Some may be of rows that are good by now; the shard decides.
+ *
+ * @throws {ShardError} If the file is there and cannot be read.
+ */
+export function readShardBadClips(shardPath: string): BadClip[] {
+  return readFile(shardBadClipsPath(shardPath));
+}
+
+/**
+ * Writes `bad_clips.jsonl`, or removes it where there is nothing to tell.
  *
  * @param folder Folder of the frame set.
- * @throws {ShardError} If the file cannot be read.
+ * @param clips All refused views.
+ */
+export function gatherBadClips(folder: string, clips: readonly BadClip[]): void {
+  const path = join(folder, FILE);
+  if (clips.length > 0) writeUnlessSame(path, lines(clips));
+  else if (fs.existsSync(path)) fs.rmSync(path);
+}
+
+/**
+ * Reads `bad_clips.jsonl`.
+ *
+ * @param folder Folder of the frame set.
+ * @throws {ShardError} If the file is there and cannot be read.
  */
 export function readBadClips(folder: string): BadClip[] {
-  const path = join(folder, FILE);
-  if (!fs.existsSync(path)) return [];
+  return readFile(join(folder, FILE));
+}
+
+function lines(clips: readonly BadClip[]): string {
+  return clips.toSorted((a, b) => a.row - b.row).map((clip) => JSON.stringify(clip) + "\n").join("");
+}
+
+function writeUnlessSame(path: string, text: string): void {
+  if (!fs.existsSync(path) || fs.readFileSync(path, "utf8") !== text) writeFileAtomically(path, text);
+}
+
+function readFile(path: string): BadClip[] {
   let text: string;
   try {
     text = fs.readFileSync(path, "utf8");
   } catch (cause) {
+    if (errorCode(cause) === "ENOENT") return [];
     throw new ShardError(`cannot be read: ${cause instanceof Error ? cause.message : cause}`, { path }, { cause });
   }
-  const clips = new Map<number, BadClip>();
-  for (const line of text.split("\n")) {
-    const clip = parseLine(line);
-    if (clip !== undefined) clips.set(clip.row, clip);
-  }
-  return [...clips.values()].sort((a, b) => a.row - b.row);
+  return text.split("\n").flatMap((line) => parseLine(line) ?? []);
 }
 
+/** A line that was edited or cut explains nothing. */
 function parseLine(line: string): BadClip | undefined {
   try {
     return badClip.safeParse(JSON.parse(line)).data;

@@ -1,6 +1,6 @@
 /** Sets of frame shards: making, writing and opening them. The layout is in `frame_format.ts`. */
 import type { DecodedView } from "../../decoders/decoder.ts";
-import { appendBadClips, type BadClip } from "./bad_clips.ts";
+import { type BadClip, writeShardBadClips } from "./bad_clips.ts";
 import {
   cubeBytes,
   frameCount,
@@ -10,7 +10,7 @@ import {
   NO_LABEL,
   tokenCount,
 } from "./frame_format.ts";
-import { layOut } from "./hdf5_layout.ts";
+import { type FileLayout, layOut } from "./hdf5_layout.ts";
 import { createShardSet, openShardSet } from "./set_folder.ts";
 import { ShardBuilder } from "./shard_builder.ts";
 import { type ShardFacts, shardTree } from "./shard_format.ts";
@@ -73,6 +73,16 @@ export class FrameShardWriter implements Disposable {
     this.#builder = new ShardBuilder(set, shard, frameFacts(this.#tables["/names/utf8"].length), options);
   }
 
+  /** Where the shard lies until it is sealed. */
+  get temporaryPath(): string {
+    return this.#builder.temporaryPath;
+  }
+
+  /** The records of the views that could not be made so far. */
+  get bad(): readonly BadClip[] {
+    return this.#bad;
+  }
+
   /**
    * Stores a decoded view.
    *
@@ -104,7 +114,7 @@ export class FrameShardWriter implements Disposable {
    *
    * @param row Row of the whole set.
    * @param failure Label and reason.
-   * @returns The record that goes into `bad_clips.jsonl`.
+   * @returns The record that goes into the shard's list of bad clips.
    * @throws {RangeError} If the row is not this shard's.
    */
   fail(row: number, { label, ...failure }: FailedRow): BadClip {
@@ -122,7 +132,7 @@ export class FrameShardWriter implements Disposable {
    * @throws {RangeError} If a row is missing.
    */
   async seal(): Promise<Sidecar> {
-    appendBadClips(this.#set.folder, this.#bad);
+    writeShardBadClips(this.#set.path(this.#builder.span.shard), this.#bad);
     return await this.#builder.seal(this.#tables);
   }
 
@@ -139,7 +149,18 @@ export class FrameShardWriter implements Disposable {
  * @param nameBytes UTF-8 bytes of all clip names of its rows.
  */
 export function plannedFrameShardBytes(config: FramesConfig, shard: number, nameBytes: number): number {
-  return layOut(shardTree(frameFormat, config, shard, frameFacts(nameBytes))).fileBytes;
+  return frameShardLayout(config, shard, nameBytes).fileBytes;
+}
+
+/**
+ * Where the datasets of a shard file lie, before it is made.
+ *
+ * @param config Settings.
+ * @param shard Number of the shard.
+ * @param nameBytes UTF-8 bytes of all clip names of its rows.
+ */
+export function frameShardLayout(config: FramesConfig, shard: number, nameBytes: number): FileLayout {
+  return layOut(shardTree(frameFormat, config, shard, frameFacts(nameBytes)));
 }
 
 function frameFacts(nameBytes: number): ShardFacts {

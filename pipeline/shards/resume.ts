@@ -61,11 +61,19 @@ export async function resumeSet<C extends SetConfig>(
   return report;
 }
 
-/** @returns True if the shard is good now. */
-async function adoptOrSetAside<C extends SetConfig>(
+/**
+ * Completes a shard that lacks only its sidecar, and sets a damaged one aside. Whoever may not be alone on the set holds
+ * the shard's claim.
+ *
+ * @param set The set.
+ * @param shard A shard that does not count as present.
+ * @param report Receives what was done.
+ * @returns True if the shard is good now.
+ */
+export async function adoptOrSetAside<C extends SetConfig>(
   set: ShardSet<C>,
   shard: number,
-  report: ResumeReport,
+  report: Pick<ResumeReport, "adopted" | "damaged">,
 ): Promise<boolean> {
   const path = set.path(shard);
   try {

@@ -45,6 +45,11 @@ export class ShardBuilder<C extends SetConfig> implements Disposable {
     this.#writer = new ShardWriter(set.path(shard), shardTree(set.format, set.config, shard, facts), options);
   }
 
+  /** Where the shard lies until it is sealed. */
+  get temporaryPath(): string {
+    return this.#writer.temporaryPath;
+  }
+
   /**
    * Where a row lies in the shard.
    *

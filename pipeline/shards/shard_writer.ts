@@ -50,6 +50,11 @@ export class ShardWriter implements Disposable {
     }
   }
 
+  /** Where the shard lies until it is sealed. */
+  get temporaryPath(): string {
+    return this.#file.path;
+  }
+
   /**
    * Writes one row (one index of the first axis) of a dataset.
    *

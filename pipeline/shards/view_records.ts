@@ -1,5 +1,5 @@
 /** Reads where the rows of frame shards came from, which of them are labelled how, and which were refused. */
-import { type BadClip, readBadClips } from "./bad_clips.ts";
+import { type BadClip, readBadClips, readShardBadClips } from "./bad_clips.ts";
 import { frameCount, NO_LABEL } from "./frame_format.ts";
 import type { FrameRow, FramesSet } from "./frame_shards.ts";
 import { STATUS_GOOD } from "./shard_format.ts";
@@ -57,15 +57,24 @@ export function readLabels(set: FramesSet): Int32Array {
  * @throws {ShardError} If a shard is missing or damaged.
  */
 export function listBadClips(set: FramesSet, shards: Iterable<number> = Array(set.shards).keys()): BadClip[] {
-  const known = new Map(readBadClips(set.folder).map((clip) => [clip.row, clip]));
+  let gathered: Map<number, BadClip> | undefined;
   return [...shards].flatMap((shard) => {
     const { failed_rows: failed, row0 } = set.sidecar(shard);
-    return failed.map((row) => known.get(row0 + row) ?? unexplained(set, row0 + row));
+    if (failed.length === 0) return [];
+    const own = byRow(readShardBadClips(set.path(shard)));
+    return failed.map((local) => {
+      const row = row0 + local;
+      return own.get(row) ?? (gathered ??= byRow(readBadClips(set.folder))).get(row) ?? unexplained(set, row);
+    });
   });
+}
+
+function byRow(clips: readonly BadClip[]): Map<number, BadClip> {
+  return new Map(clips.map((clip) => [clip.row, clip]));
 }
 
 function unexplained(set: FramesSet, row: number): BadClip {
   const shard = set.shardOf(row), { item, view, name } = readViewRecords(set, shard)[row - set.span(shard).row0]!;
-  const detail = "the reason is not recorded: bad_clips.jsonl has no line for this row";
+  const detail = "the reason is not recorded: no line of the shard's .bad.jsonl is for this row";
   return { row, item, view, name, path: "", reason: "unknown", detail, byteOffset: null, fileBytes: null };
 }

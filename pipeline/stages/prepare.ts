@@ -1,27 +1,29 @@
 /**
  * Prepares a list of clips: every view is decoded once into frame shards. What a view shows is a pure function of list,
- * settings and seed; shards have the same bytes however many clips are decoded at a time, and an interrupted stage goes
- * on with the shards that are missing.
+ * settings and seed; shards have the same bytes however many clips are decoded at a time and however many processes or
+ * hosts share the work, which they deal out by claims (`shards/claims.ts`). An interrupted stage goes on with the rows
+ * that are missing.
  *
  * A clip that cannot be decoded keeps its row, marked and recorded with the reason, and is decoded again when its file
  * has changed. Good clips are known by their names: videos replaced by others of the same names are not noticed.
  */
-import { type BadClipReason, type ClipDecoder, drawsNeeded } from "../../decoders/decoder.ts";
+import { type ClipDecoder, drawsNeeded } from "../../decoders/decoder.ts";
 import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { badClipLimit, type Settings } from "../settings.ts";
-import type { BadClip } from "../shards/bad_clips.ts";
+import { type BadClip, gatherBadClips } from "../shards/bad_clips.ts";
+import { type ClaimOwner, Claims, type ClaimsOptions } from "../shards/claims.ts";
 import type { FramesConfigInput } from "../shards/frame_format.ts";
 import { createFramesSet, type FramesSet } from "../shards/frame_shards.ts";
 import { writeManifest } from "../shards/manifest.ts";
-import { resumeSet } from "../shards/resume.ts";
+import { adoptOrSetAside } from "../shards/resume.ts";
+import { tidyFramesSet } from "../shards/tidy.ts";
 import { listBadClips } from "../shards/view_records.ts";
-import { decodeShards } from "./_decode_shards.ts";
+import { claimShards, type ShardWork } from "./_claimed_shards.ts";
+import { decodeShards, PASSING } from "./_decode_shards.ts";
 import { fileBytes } from "./file_bytes.ts";
+import { type Part, shardsOfPart } from "./part.ts";
 import { TooManyBadClipsError } from "./too_many_bad_clips.ts";
 import { rulesOfViews, type ViewRules, type ViewSettings, viewShape } from "./view_rules.ts";
-
-/** Defects that may lie in the load of the machine rather than in the clip. */
-const PASSING: readonly string[] = ["timed-out", "crashed-decoder"] satisfies BadClipReason[];
 
 /** The settings that a set depends on. */
 export interface PrepareSettings extends Pick<Settings, "data" | "clip">, Pick<ViewSettings, "test"> {
@@ -45,77 +47,117 @@ export interface PrepareOptions {
   readonly decoder: ClipDecoder;
   /** Views decoded at the same time. */
   readonly parallel: number;
-  /** Stops after the views at hand; complete shards stay. */
+  /** Makes this part of the shards and waits for no other. @default all shards, those that others make included */
+  readonly part?: Part | undefined;
+  /** Decodes every bad clip once more, whether its file has changed or not. @default false */
+  readonly retryBad?: boolean | undefined;
+  /** Stops after the views at hand; finished rows stay. */
   readonly signal?: AbortSignal;
-  /** Told at the start and after every view: views done, bad clips, views of the set. */
+  /** Told at the start and after every view: views done, bad clips, views to make. */
   readonly onProgress?: (done: number, bad: number, total: number) => void;
+  /** Told, once, when others hold all shards that are left. */
+  readonly onWait?: (shards: number, owner: ClaimOwner | undefined) => void;
   /** Receives a sentence about every shard that is made again. */
   readonly warn?: (message: string) => void;
   /** Clock, ms. @default performance.now */
   readonly now?: () => number;
+  /** How claims of others are watched. */
+  readonly claims?: ClaimsOptions;
 }
 
 /** What {@linkcode prepareFrames} made or found. */
 export interface PreparedFrames {
-  /** Folder of the complete set. */
+  /** Folder of the set. */
   readonly folder: string;
   readonly configSha256: string;
   /** Clips in the list. */
   readonly clips: number;
-  /** Clips with a view that could not be decoded. */
+  /** Clips with a view that could not be decoded, as far as shards are there. */
   readonly badClips: number;
   /** These views, by row. */
   readonly bad: BadClip[];
+  /** Shards of the set. */
   readonly shards: number;
-  /** Of all shard files. */
+  /** Shards that other parts have yet to make: 0 unless a part was asked for. */
+  readonly missing: number;
+  /** Of all shard files that are there. */
   readonly bytes: number;
   readonly seconds: number;
 }
 
 /**
- * Makes the frame set of a list, or what is missing of it.
+ * Makes the frame set of a list, or what is missing of it. Several processes may do so at a time.
  *
  * @param options Clips, settings and decoder.
- * @returns The complete set.
+ * @returns The complete set, or what there is of it after a part.
  * @throws {TooManyBadClipsError} If more clips are bad than the settings allow (exit code 3), as soon as that is known.
  * @throws {RangeError} If the list is empty or nothing may be decoded at a time.
  * @throws The signal's reason, after the views at hand.
  */
 export async function prepareFrames(options: PrepareOptions): Promise<PreparedFrames> {
-  const { list: { clips }, settings, parallel, signal, now = () => performance.now() } = options;
+  const { list: { clips }, settings, parallel, decoder, signal, part, retryBad = false } = options;
+  const { now = () => performance.now() } = options;
   if (clips.length === 0) throw new RangeError("The list holds no clip: there is nothing to prepare");
   if (!Number.isSafeInteger(parallel) || parallel < 1) {
     throw new RangeError(`Views decoded at a time are 1 or more: found ${parallel}`);
   }
   const { data, run } = settings;
-  const began = now(), rules = rulesOfViews(settings), limit = badClipLimit(data.maxBad, clips.length);
+  const began = now(), rules = rulesOfViews(settings);
   using set = openSet(options);
-  const missing = await resume(options, set, limit);
-  const bad = listBadClips(set, without(set.shards, missing)), badItems = new Set(bad.map(({ item }) => item));
-  let done = set.rows - missing.reduce((rows, shard) => rows + set.span(shard).rows, 0);
-  const report = () => {
-    options.onProgress?.(done, badItems.size, set.rows);
-    if (badItems.size > limit) throw new TooManyBadClipsError(bad, data.maxBad, clips.length);
-  };
-  report();
-  const onView = (refused: BadClip | undefined) => {
-    if (refused !== undefined) {
-      bad.push(refused);
-      badItems.add(refused.item);
-    }
-    done++;
-    report();
-  };
-  const { decoder } = options;
-  await decodeShards({ set, shards: missing, clips, rules, seed: run.seed, decoder, parallel, signal, onView });
+  using claims = new Claims(set.folder, options.claims);
+  const all = Array.from({ length: set.shards }, (_, shard) => shard);
+  const mine = part ? shardsOfPart(set.shards, part) : all;
+  const work = shardWork(options, set, all);
+  const left = mine.filter((shard) => work(shard) !== undefined), count = new Count(set, options, mine, left);
+  const repair = (shard: number) => repairShard(options, set, shard, work);
+  const { onWait } = options;
+  try {
+    count.report();
+    await decodeShards({
+      set,
+      claimed: (stop) =>
+        claimShards({
+          shards: left,
+          claims,
+          signal: stop,
+          workOn: work,
+          repair,
+          onDone: (shard) => count.addShard(shard),
+          onWait,
+        }),
+      clips,
+      rules,
+      seed: run.seed,
+      decoder,
+      parallel,
+      signal,
+      retryBad,
+      onView: (bad) => count.addView(bad),
+    });
+  } catch (error) {
+    if (error instanceof TooManyBadClipsError) gatherBadClips(set.folder, error.bad);
+    throw error;
+  }
+  const missing = part ? set.missing() : [];
+  const there = without(all, missing), bad = listBadClips(set, there);
+  if (missing.length === 0) {
+    gatherBadClips(set.folder, bad);
+    writeManifest(set);
+    tidyFramesSet(set, claims);
+  }
+  const badClips = new Set(bad.map(({ item }) => item)).size;
+  if (badClips > badClipLimit(data.maxBad, clips.length)) {
+    throw new TooManyBadClipsError(bad, data.maxBad, clips.length);
+  }
   return {
     folder: set.folder,
     configSha256: set.configSha256,
     clips: clips.length,
-    badClips: badItems.size,
-    bad: bad.sort((a, b) => a.row - b.row),
+    badClips,
+    bad,
     shards: set.shards,
-    bytes: writeManifest(set).bytes,
+    missing: missing.length,
+    bytes: there.reduce((sum, shard) => sum + set.sidecar(shard).bytes, 0),
     seconds: (now() - began) / 1000,
   };
 }
@@ -152,25 +194,96 @@ export function framesConfig(
   };
 }
 
-/** Brings the folder into order. @returns Shards to make: those that are missing, damaged, or hold a mended clip. */
-async function resume({ list: { clips }, warn }: PrepareOptions, set: FramesSet, limit: number): Promise<number[]> {
-  const bad = listBadClips(set, without(set.shards, set.missing()));
-  const tooMany = new Set(bad.map(({ item }) => item)).size > limit;
-  const byShard = Map.groupBy(bad, ({ row }) => set.shardOf(row));
-  const stale = (shard: number) => {
-    for (const { item, name, reason, fileBytes: before } of byShard.get(shard) ?? []) {
-      if (fileBytes(clips[item]!.path) !== before) return `${name} was ${reason}, its file has changed`;
-      if (tooMany && PASSING.includes(reason)) return `${name} was ${reason} and is tried again`;
-    }
-    return undefined;
-  };
-  const report = await resumeSet(set, { stale });
-  for (const { shard, problem } of [...report.damaged, ...report.stale]) {
-    warn?.(`Frame shard ${shard} is made again: ${problem}`);
+/** How far the work is: views in their places, and bad clips of the whole set as far as they are known. */
+class Count {
+  readonly #bad: BadClip[];
+  readonly #badItems: Set<number>;
+  readonly #limit: number;
+  readonly #total: number;
+  #done: number;
+
+  /**
+   * @param mine Shards whose views are counted.
+   * @param left Those of them that are still to be made.
+   */
+  constructor(
+    readonly set: FramesSet,
+    readonly options: PrepareOptions,
+    mine: readonly number[],
+    left: readonly number[],
+  ) {
+    const { list: { clips }, settings: { data } } = options;
+    const rows = (shards: readonly number[]) => shards.reduce((sum, shard) => sum + set.span(shard).rows, 0);
+    this.#limit = badClipLimit(data.maxBad, clips.length);
+    this.#total = rows(mine);
+    this.#done = rows(mine) - rows(left);
+    this.#bad = listBadClips(set, without(mine, left));
+    this.#badItems = new Set(this.#bad.map(({ item }) => item));
   }
-  return report.missing;
+
+  addView(bad: BadClip | undefined): void {
+    this.#done++;
+    this.#note(bad ? [bad] : []);
+  }
+
+  /** A shard that another process has made. */
+  addShard(shard: number): void {
+    this.#done += this.set.span(shard).rows;
+    this.#note(listBadClips(this.set, [shard]));
+  }
+
+  /** @throws {TooManyBadClipsError} */
+  report(): void {
+    const { list: { clips }, settings: { data }, onProgress } = this.options;
+    onProgress?.(this.#done, this.#badItems.size, this.#total);
+    if (this.#badItems.size > this.#limit) throw new TooManyBadClipsError(this.#bad, data.maxBad, clips.length);
+  }
+
+  #note(bad: readonly BadClip[]): void {
+    this.#bad.push(...bad);
+    for (const { item } of bad) this.#badItems.add(item);
+    this.report();
+  }
 }
 
-function without(length: number, excluded: readonly number[]): number[] {
-  return Array.from({ length }, (_, i) => i).filter((i) => !excluded.includes(i));
+/** Says what a shard needs: all of it, its bad clips once more, or nothing. */
+function shardWork(
+  { list: { clips }, settings: { data }, retryBad, part }: PrepareOptions,
+  set: FramesSet,
+  all: readonly number[],
+): (shard: number) => (ShardWork & { readonly why?: string }) | undefined {
+  const bad = listBadClips(set, without(all, set.missing()));
+  const limit = badClipLimit(data.maxBad, clips.length);
+  const tooMany = part === undefined && new Set(bad.map(({ item }) => item)).size > limit;
+  const why = ({ item, name, reason, fileBytes: before }: BadClip) => {
+    if (fileBytes(clips[item]!.path) !== before) return `${name} was ${reason}, its file has changed`;
+    return retryBad || (tooMany && PASSING.includes(reason)) ? `${name} was ${reason} and is tried again` : undefined;
+  };
+  return (shard) => {
+    if (set.problem(shard) !== undefined) return {};
+    const again = listBadClips(set, [shard]).flatMap((clip) => {
+      const reason = why(clip);
+      return reason === undefined ? [] : [{ row: clip.row, reason }];
+    });
+    const [first] = again;
+    return first && { redo: new Set(again.map(({ row }) => row)), why: first.reason };
+  };
+}
+
+/** Completes a shard that lacks only its sidecar, sets a damaged one aside, and says why one is made again. */
+async function repairShard(
+  { warn }: PrepareOptions,
+  set: FramesSet,
+  shard: number,
+  work: ReturnType<typeof shardWork>,
+): Promise<void> {
+  const report = { adopted: [], damaged: [] as { shard: number; problem: string }[] };
+  if (set.problem(shard) !== undefined) await adoptOrSetAside(set, shard, report);
+  const problem = report.damaged[0]?.problem ?? work(shard)?.why;
+  if (problem !== undefined) warn?.(`Frame shard ${shard} is made again: ${problem}`);
+}
+
+function without(all: readonly number[], excluded: readonly number[]): number[] {
+  const gone = new Set(excluded);
+  return all.filter((shard) => !gone.has(shard));
 }

@@ -1,7 +1,13 @@
 /** Frame sets: what is written is read, by position and by the HDF5 library; failed clips; sizes known beforehand. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Hdf5File } from "../../../pipeline/shards/_h5wasm.ts";
-import { appendBadClips, readBadClips } from "../../../pipeline/shards/bad_clips.ts";
+import {
+  gatherBadClips,
+  readBadClips,
+  readShardBadClips,
+  shardBadClipsPath,
+  writeShardBadClips,
+} from "../../../pipeline/shards/bad_clips.ts";
 import { sha256OfFile } from "../../../pipeline/shards/config_hash.ts";
 import {
   createFramesSet,
@@ -78,17 +84,27 @@ Deno.test("a clip that was refused keeps its row, zero and marked, and its reaso
     assertEquals(set.sidecar(0).status, { good: 3, failed: 1 });
     const { label: _, ...reason } = FAILURE;
     assertEquals(listBadClips(set), [1, 8].map((row) => ({ row, item: row, view: 0, name: nameOf(row), ...reason })));
+    gatherBadClips(set.folder, listBadClips(set));
+    for (const shard of [0, 2]) Deno.removeSync(shardBadClipsPath(set.path(shard)));
+    assertEquals(listBadClips(set).map(({ row, reason }) => [row, reason]), [[1, reason.reason], [8, reason.reason]]);
     Deno.removeSync(`${set.folder}/bad_clips.jsonl`);
     assertEquals(listBadClips(set).map(({ row, reason }) => [row, reason]), [[1, "unknown"], [8, "unknown"]]);
   }));
 
-Deno.test("of several records of a row the last counts, and a line cut by a dying writer harms no other", () =>
+Deno.test("bad clips are listed by row, a cut line harms no other, and a list of none is no file", () =>
   inTempDir((folder) => {
     const clip = { row: 3, item: 3, view: 0, name: "a", path: "/a", detail: "x", byteOffset: null, fileBytes: 9 };
-    appendBadClips(folder, [{ ...clip, reason: "missing" }, { ...clip, row: 1, reason: "empty" }]);
-    Deno.writeTextFileSync(`${folder}/bad_clips.jsonl`, '{"row": 7, "ite', { append: true });
-    appendBadClips(folder, [{ ...clip, reason: "damaged" }]);
-    assertEquals(readBadClips(folder).map(({ row, reason }) => [row, reason]), [[1, "empty"], [3, "damaged"]]);
+    const clips = [{ ...clip, reason: "missing" }, { ...clip, row: 1, reason: "empty" }];
+    const shard = `${folder}/shard-00000.h5`;
+    assertEquals([readShardBadClips(shard), readBadClips(folder)], [[], []]);
+    writeShardBadClips(shard, clips);
+    Deno.writeTextFileSync(shardBadClipsPath(shard), '{"row": 7, "ite', { append: true });
+    assertEquals(readShardBadClips(shard), clips.toReversed());
+    gatherBadClips(folder, clips);
+    assertEquals(readBadClips(folder), clips.toReversed());
+    gatherBadClips(folder, []);
+    writeShardBadClips(`${folder}/shard-00001.h5`, []);
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["shard-00000.bad.jsonl"]);
   }));
 
 Deno.test("a writer refuses rows of other shards, twice the same row, wrong sizes, and to seal with rows missing", () =>

@@ -1,5 +1,6 @@
 /** The prepare stage on small made clips: same bytes every way, resumed, stopped, and honest about broken clips. */
-import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { createHash } from "node:crypto";
 import {
   type ClipDecoder,
   CorruptClipError,
@@ -13,9 +14,10 @@ import { openFramesSet } from "../../../pipeline/shards/frame_shards.ts";
 import { verifyShard } from "../../../pipeline/shards/shard_record.ts";
 import { readViewRecords } from "../../../pipeline/shards/view_records.ts";
 import { prepareFrames, type PrepareOptions } from "../../../pipeline/stages/prepare.ts";
+import { parsePart, shardsOfPart } from "../../../pipeline/stages/part.ts";
 import { TooManyBadClipsError } from "../../../pipeline/stages/too_many_bad_clips.ts";
 import { viewRules, viewShape } from "../../../pipeline/stages/view_rules.ts";
-import { type PartialSettings, resolveSettings } from "../../../pipeline/settings.ts";
+import { type PartialSettings, resolveSettings, SettingsError } from "../../../pipeline/settings.ts";
 import { inTempDir, makeClip } from "../../decoders/_clips.ts";
 
 const CLIPS = 7;
@@ -69,6 +71,14 @@ function settings(change: PartialSettings = {}) {
   };
   Object.assign(file.clip, change.clip);
   return resolveSettings({ preset: "demo", file, flags: { seed: 3 } }).settings;
+}
+
+/** Every file of a folder and the SHA-256 of its bytes. */
+function filesOf(folder: string): Record<string, string> {
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  return Object.fromEntries(
+    names.map((name) => [name, createHash("sha256").update(Deno.readFileSync(`${folder}/${name}`)).digest("hex")]),
+  );
 }
 
 /** Names of the set and SHA-256 of its shards. */
@@ -148,9 +158,10 @@ Deno.test("what changes the pixels changes the folder; a seed that is not used d
     assertEquals(await folderOf(repeatable, 4), await folderOf(repeatable, 3));
   }));
 
-Deno.test("a stage that is stopped keeps complete shards, leaves nothing broken, and goes on where it was", () =>
+Deno.test("a stage that is stopped keeps shards and finished rows, and decodes in the next run only what is left", () =>
   withClips(async (base, folder) => {
     const whole = await prepareFrames({ ...base, cache: `${folder}/whole` });
+    base.decoder.requests = [];
     const stop = new AbortController();
     const stopping = new Counting(base.decoder, () => {
       if (stopping.requests.length === 5) stop.abort(new DOMException("stopped", "AbortError"));
@@ -162,15 +173,47 @@ Deno.test("a stage that is stopped keeps complete shards, leaves nothing broken,
     );
     const [hash] = [...Deno.readDirSync(`${folder}/cache/frames`)].map(({ name }) => name);
     const names = [...Deno.readDirSync(`${folder}/cache/frames/${hash}`)].map(({ name }) => name).sort();
-    assertEquals(names, ["config.json", "shard-00000.h5", "shard-00000.json"]);
+    assertEquals(names.filter((name) => !name.startsWith(".tmp-shard-00001.h5-")), [
+      "config.json",
+      "shard-00000.h5",
+      "shard-00000.json",
+    ]);
+    const before = base.decoder.requests.length;
     base.decoder.requests = [];
     const progress: number[] = [];
     const resumed = await prepareFrames({ ...base, onProgress: (done) => progress.push(done) });
-    assertEquals([progress[0], base.decoder.requests.length], [3, 4]);
-    assertEquals(shardHashes(resumed.folder), shardHashes(whole.folder));
+    assertEquals([progress[0], before + base.decoder.requests.length], [3, CLIPS]);
+    assertEquals(filesOf(resumed.folder), filesOf(whole.folder));
   }));
 
-Deno.test("an error of the program stops the stage and leaves no unfinished file", () =>
+Deno.test("a row that a crash tore is decoded again, the whole one beside it is not", () =>
+  withClips(async (base, folder) => {
+    const whole = await prepareFrames({ ...base, cache: `${folder}/whole` });
+    const failing = new Counting(base.decoder, ({ path }) => {
+      if (path.includes("clip-5")) throw new TypeError("a bug");
+    });
+    const tearLine = (file: string) => {
+      const [first, second] = Deno.readTextFileSync(`${file}.rows`).trimEnd().split("\n") as [string, string];
+      Deno.writeTextFileSync(`${file}.rows`, `${first}\n${second.slice(0, -5)}`);
+    };
+    const zeroPixels = (file: string) => {
+      const { size } = Deno.statSync(file);
+      Deno.truncateSync(file, 0);
+      Deno.truncateSync(file, size);
+    };
+    for (const [tear, again] of [[tearLine, ["4", "5", "6"]], [zeroPixels, ["3", "4", "5", "6"]]] as const) {
+      const torn = { ...base, cache: `${folder}/${tear.name}` };
+      await assertRejects(() => prepareFrames({ ...torn, decoder: failing, parallel: 1 }), TypeError, "a bug");
+      const set = whole.folder.replace("whole", tear.name);
+      tear(`${set}/${[...Deno.readDirSync(set)].map(({ name }) => name).find((name) => name.endsWith("-left"))}`);
+      base.decoder.requests = [];
+      const resumed = await prepareFrames(torn);
+      assertEquals(base.decoder.requests.map((path) => path.at(-5)).sort(), [...again]);
+      assertEquals(filesOf(resumed.folder), filesOf(whole.folder));
+    }
+  }));
+
+Deno.test("an error of the program stops the stage, leaves the finished rows and no claim", () =>
   withClips(async (base, folder) => {
     const broken = new Counting(base.decoder, ({ path }) => {
       if (path.includes("clip-4")) throw new TypeError("a bug");
@@ -178,7 +221,7 @@ Deno.test("an error of the program stops the stage and leaves no unfinished file
     await assertRejects(() => prepareFrames({ ...base, decoder: broken, parallel: 3 }), TypeError, "a bug");
     const [hash] = [...Deno.readDirSync(`${folder}/cache/frames`)].map(({ name }) => name);
     const names = [...Deno.readDirSync(`${folder}/cache/frames/${hash}`)].map(({ name }) => name);
-    assertEquals(names.filter((name) => name.startsWith(".")), []);
+    assertEquals(names.filter((name) => /^\.(?!tmp-shard-00001.h5-[-0-9a-f]{36}-left(?:\.rows)?$)/.test(name)), []);
   }));
 
 Deno.test("a broken clip is reported by name, reason and place, keeps its row, and is not replaced", () =>
@@ -225,6 +268,9 @@ Deno.test("a clip that was mended is decoded in the next run, and only its shard
     const mended = await prepareFrames({ ...base, warn: (message) => warnings.push(message) });
     assertEquals(warnings, ["Frame shard 1 is made again: clip-4.mp4 was missing, its file has changed"]);
     assertEquals([mended.badClips, mended.folder], [0, broken.folder]);
+    assertEquals(base.decoder.requests.slice(CLIPS), [path]);
+    const whole = await prepareFrames({ ...base, cache: `${folder}/whole` });
+    assertEquals(filesOf(mended.folder), filesOf(whole.folder));
     const after = shardHashes(mended.folder);
     assertEquals([after["shard 0"], after["shard 2"]], [before["shard 0"], before["shard 2"]]);
     assertNotEquals(after["shard 1"], before["shard 1"]);
@@ -245,6 +291,77 @@ Deno.test("clips whose decoder ran out of time are tried again only where the st
     assertEquals((await prepareFrames(base)).badClips, 0);
     assert(base.decoder.requests.length > 0);
   }));
+
+Deno.test("a retry decodes the bad clips alone, and one that is whole by now stands as if it always had been", () =>
+  withClips(async (base, folder) => {
+    const whole = await prepareFrames({ ...base, cache: `${folder}/whole` });
+    const generous = { ...base, settings: settings({ data: { maxBad: "3" } }) };
+    const failing = new Counting(base.decoder, ({ path }) => {
+      if (path.includes("clip-1")) throw new CorruptClipError(path, "timed-out", "60 s passed");
+      if (path.includes("clip-4")) throw new CorruptClipError(path, "damaged", "wrong data");
+    });
+    Deno.renameSync(`${folder}/clip-6.mp4`, `${folder}/away`);
+    const broken = await prepareFrames({ ...generous, decoder: failing }), before = shardHashes(broken.folder);
+    assertEquals(broken.bad.map(({ name }) => name), ["clip-1.mp4", "clip-4.mp4", "clip-6.mp4"]);
+    base.decoder.requests = [];
+    assertEquals((await prepareFrames(generous)).badClips, 3);
+    assertEquals(base.decoder.requests, []);
+
+    const stillDamaged = new Counting(base.decoder, ({ path }) => {
+      if (path.includes("clip-4")) throw new CorruptClipError(path, "damaged", "wrong data, once more");
+    });
+    const retried = await prepareFrames({ ...generous, decoder: stillDamaged, retryBad: true });
+    assertEquals(stillDamaged.requests.map((path) => path.at(-5)).sort(), ["1", "4", "6"]);
+    assertEquals(retried.bad.map(({ name, detail }) => [name, detail]), [
+      ["clip-4.mp4", "wrong data, once more"],
+      ["clip-6.mp4", broken.bad[2]!.detail],
+    ]);
+    const after = shardHashes(retried.folder);
+    assertEquals([after["shard 1"], after["shard 2"]], [before["shard 1"], before["shard 2"]]);
+
+    Deno.renameSync(`${folder}/away`, `${folder}/clip-6.mp4`);
+    base.decoder.requests = [];
+    const mended = await prepareFrames({ ...base, retryBad: true });
+    assertEquals(base.decoder.requests.map((path) => path.at(-5)).sort(), ["4", "6"]);
+    assertEquals(filesOf(mended.folder), filesOf(whole.folder));
+  }));
+
+Deno.test("a part makes its own shards, the last part or a later run without one makes the set complete", () =>
+  withClips(async (base, folder) => {
+    const whole = await prepareFrames({ ...base, cache: `${folder}/whole` });
+    base.decoder.requests = [];
+    const progress: number[][] = [];
+    const part = (number: number) =>
+      prepareFrames({ ...base, part: { number, of: 2 }, onProgress: (...at) => progress.push(at) });
+    const second = await part(2);
+    assertEquals([second.missing, second.shards, base.decoder.requests.map((path) => path.at(-5))], [2, 3, [
+      "3",
+      "4",
+      "5",
+    ]]);
+    assertEquals([progress[0], progress.at(-1)], [[0, 0, 3], [3, 0, 3]]);
+    assert(!filesOf(second.folder)["manifest.json"]);
+    assertEquals((await part(1)).missing, 0);
+    assertEquals([filesOf(second.folder), base.decoder.requests.length], [filesOf(whole.folder), CLIPS]);
+
+    const other = { ...base, cache: `${folder}/other` };
+    await prepareFrames({ ...other, part: { number: 3, of: 16 } });
+    assertEquals(filesOf((await prepareFrames(other)).folder), filesOf(whole.folder));
+    assertEquals(shardsOfPart(3, { number: 4, of: 4 }), []);
+    assertEquals(shardsOfPart(40, parsePart("3/16")), [2, 18, 34]);
+    for (const wrong of ["0/4", "5/4", "3", "a/b", "1/0"]) {
+      assertThrows(() => parsePart(wrong), SettingsError, `--part is "${wrong}": expected a part`);
+    }
+  }));
+
+Deno.test("the parts of every number of parts are the whole, each shard once", () => {
+  for (const shards of [1, 2, 7, 16]) {
+    for (const count of [1, 2, 3, 16, 20]) {
+      const parts = Array.from({ length: count }, (_, i) => shardsOfPart(shards, { number: i + 1, of: count }));
+      assertEquals(parts.flat().sort((a, b) => a - b), Array.from({ length: shards }, (_, shard) => shard));
+    }
+  }
+});
 
 Deno.test("an empty list and no decoding at all are refused", () =>
   withClips(async (base) => {
