@@ -4,6 +4,7 @@
  */
 import { type ClipDecoder, CorruptClipError, type DecodedView, type DecodeRequest, viewLayout } from "./decoder.ts";
 import { messageHead, MessageReader } from "./_messages.ts";
+import { openSlots, writeSlot } from "./_slots.ts";
 
 /** What is asked of a lane. */
 export interface LaneRequest {
@@ -11,8 +12,9 @@ export interface LaneRequest {
   request: DecodeRequest;
 }
 
-/** A view without its cubes, as JSON; they follow as the payload. */
+/** A view without its cubes, as JSON; they lie in the slot of the request's number, or follow as the payload. */
 export interface LaneView extends Omit<DecodedView, "cubes" | "frames" | "ptsUs"> {
+  inSlot: boolean;
   frames: number[];
   /** As texts: JSON has no 64-bit integers. */
   ptsUs: string[];
@@ -57,7 +59,7 @@ function answer(content: LaneAnswer, payload: Uint8Array = new Uint8Array(0)): v
   }
 }
 
-async function serve(decoder: ClipDecoder): Promise<void> {
+async function serve(decoder: ClipDecoder, slots: Deno.FsFile | null): Promise<void> {
   const requests = new MessageReader<LaneRequest>(Deno.stdin.readable);
   let memory = new Uint8Array(0);
   answer({ ready: true });
@@ -67,7 +69,9 @@ async function serve(decoder: ClipDecoder): Promise<void> {
       const { bytes } = viewLayout(request);
       if (memory.length !== bytes) memory = new Uint8Array(bytes);
       const { cubes, frames, ptsUs, ...rest } = await decoder.decode(request, memory);
-      answer({ id, view: { ...rest, frames: [...frames], ptsUs: Array.from(ptsUs, String) } }, cubes);
+      const inSlot = writeSlot(slots, id, cubes);
+      const view = { ...rest, inSlot, frames: [...frames], ptsUs: Array.from(ptsUs, String) };
+      answer({ id, view }, inSlot ? undefined : cubes);
     } catch (error) {
       answer({ id, error: errorContent(error) });
     }
@@ -75,6 +79,8 @@ async function serve(decoder: ClipDecoder): Promise<void> {
 }
 
 if (import.meta.main) {
-  await serve(await openDecoder(Deno.args[0], Number(Deno.args[1])));
+  const [name, deadlineMs, memoryBytes, slots] = Deno.args;
+  new Worker(new URL("./_memory_watch.ts", import.meta.url), { type: "module", name: memoryBytes! });
+  await serve(await openDecoder(name, Number(deadlineMs)), slots ? openSlots(slots) : null);
   Deno.exit(0);
 }

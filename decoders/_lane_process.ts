@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { CorruptClipError, type DecodedView, type DecodeRequest } from "./decoder.ts";
 import { ffmpegCommands } from "./_ffmpeg_paths.ts";
 import type { LaneAnswer, LaneError, LaneRequest, LaneView } from "./_lane.ts";
-import { messageHead, MessageReader } from "./_messages.ts";
+import { messageHead, MessageReader, TOO_MUCH_MEMORY } from "./_messages.ts";
+import { Slots } from "./_slots.ts";
 
 /** How a lane decodes. */
 export interface LaneOptions {
@@ -14,6 +15,8 @@ export interface LaneOptions {
   decoder: "libav" | "ffmpeg";
   /** Time that a clip may take, milliseconds. */
   deadlineMs: number;
+  /** Memory that the lane's process may have, bytes; the ffmpeg command limits its own. */
+  memoryBytes: number;
 }
 
 /** A request and where its answer goes. */
@@ -40,17 +43,20 @@ const STDERR_KEPT = 2_000;
 /** One lane. */
 export class LaneProcess {
   readonly #options: LaneOptions;
+  readonly #slots = new Slots();
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #jobs: Job[] = [];
   readonly #onRoom: () => void;
   #ready = false;
   #late = false;
+  #fat = false;
   #killed = false;
   #stopped: { error: unknown } | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sent = 0;
-  /** Resolves once the process is gone, to the jobs that it had not begun. */
+  #answered = 0;
+  /** Resolves once the process is gone, to the jobs that another one is to do. */
   readonly ended: Promise<Job[]>;
 
   /**
@@ -61,7 +67,12 @@ export class LaneProcess {
   constructor(options: LaneOptions, onRoom: () => void) {
     this.#options = options;
     this.#onRoom = onRoom;
-    this.#child = startProcess(options);
+    try {
+      this.#child = startProcess(options, this.#slots.path);
+    } catch (error) {
+      this.#slots[Symbol.dispose]();
+      throw error;
+    }
     this.#input = this.#child.stdin.getWriter();
     this.#setTimer();
     this.ended = this.#run();
@@ -94,7 +105,11 @@ export class LaneProcess {
   }
 
   async #run(): Promise<Job[]> {
-    const stderr = keepTail(this.#child.stderr);
+    const stderr = keepTail(this.#child.stderr, (tail) => {
+      if (!tail.includes(TOO_MUCH_MEMORY)) return;
+      this.#fat = true;
+      this.#kill();
+    });
     let broken: unknown;
     try {
       await this.#readAnswers();
@@ -105,6 +120,7 @@ export class LaneProcess {
     const status = await this.#child.status;
     clearTimeout(this.#timer);
     this.#input.abort().catch(() => {});
+    this.#slots[Symbol.dispose]();
     return this.#settle(status, await stderr, broken);
   }
 
@@ -114,10 +130,15 @@ export class LaneProcess {
       const { content } = message;
       if ("ready" in content) {
         this.#ready = true;
+        this.#slots.hide();
       } else {
         const job = this.#jobs[0]!;
-        if ("view" in content && !await answers.payload(job.cubes)) return;
+        if ("view" in content) {
+          if (content.view.inSlot) this.#slots.read(content.id, job.cubes);
+          else if (!await answers.payload(job.cubes)) return;
+        }
         this.#jobs.shift();
+        this.#answered++;
         if ("view" in content) job.resolve(viewOf(content.view, job.cubes));
         else job.reject(errorOf(content.error, job.request.path));
         this.#onRoom();
@@ -126,7 +147,10 @@ export class LaneProcess {
     }
   }
 
-  /** Rejects what cannot be answered any more. @returns The jobs that were not begun. */
+  /**
+   * Rejects what cannot be answered any more. A clip is blamed for a death only if it was the first of its process: an
+   * earlier one may have left damage or filled the memory. @returns The jobs to do elsewhere.
+   */
   #settle(status: Deno.CommandStatus, stderr: string, broken: unknown): Job[] {
     const jobs = this.#jobs.splice(0);
     const how = `${status.signal === null ? `exit code ${status.code}` : status.signal}${stderr && `: ${stderr}`}`;
@@ -139,12 +163,16 @@ export class LaneProcess {
       for (const { reject } of jobs) reject(new Error(`A decoder process did not start${limit} (${how})`));
       return [];
     }
+    if (this.#answered > 0 && !this.#late && broken === undefined) return jobs;
     const [head, ...left] = jobs;
     if (head === undefined) return left;
     const { path } = head.request;
     if (this.#late) {
       const seconds = this.#options.deadlineMs / 1000;
       head.reject(new CorruptClipError(path, "timed-out", `decoding took longer than ${seconds} s`));
+    } else if (this.#fat) {
+      const mebibytes = Math.round(this.#options.memoryBytes / 2 ** 20);
+      head.reject(new CorruptClipError(path, "crashed-decoder", `decoding took more than ${mebibytes} MiB of memory`));
     } else if (broken !== undefined) {
       head.reject(new Error(`A decoder process answered nonsense for ${path}`, { cause: broken }));
     } else {
@@ -174,12 +202,14 @@ export class LaneProcess {
   }
 }
 
-function startProcess({ decoder, deadlineMs }: LaneOptions): Deno.ChildProcess {
+function startProcess({ decoder, deadlineMs, memoryBytes }: LaneOptions, slots: string | null): Deno.ChildProcess {
   const permissions = ["--allow-read", "--allow-env", "--allow-sys"];
   permissions.push(decoder === "libav" ? "--allow-ffi" : `--allow-run=${Object.values(ffmpegCommands()).join(",")}`);
+  if (slots !== null) permissions.push(`--allow-write=${slots}`);
   const script = fileURLToPath(new URL("./_lane.ts", import.meta.url));
+  const limits = [deadlineMs, memoryBytes].map(String);
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", ...permissions, script, decoder, String(deadlineMs)],
+    args: ["run", "--quiet", "--no-prompt", ...permissions, script, decoder, ...limits, slots ?? ""],
     clearEnv: true,
     env: laneEnvironment(),
     stdin: "piped",
@@ -199,16 +229,22 @@ function laneEnvironment(): Record<string, string> {
   return Object.fromEntries(entries.filter(([name]) => !/^(?:GLIBC_TUNABLES$|LD_|DYLD_)/.test(name)));
 }
 
-/** Reads a stream to its end, which keeps the writer from blocking. @returns The end of its text. */
-async function keepTail(stream: ReadableStream<Uint8Array>): Promise<string> {
+/**
+ * Reads a stream to its end, which keeps the writer from blocking.
+ *
+ * @param onText Called with the end of the text whenever there is more of it.
+ * @returns The end of its text.
+ */
+async function keepTail(stream: ReadableStream<Uint8Array>, onText: (tail: string) => void): Promise<string> {
   let tail = "";
   for await (const part of stream.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)) {
     tail = (tail + part).slice(-STDERR_KEPT);
+    onText(tail);
   }
   return tail.trim();
 }
 
-function viewOf(view: LaneView, cubes: Uint8Array): DecodedView {
+function viewOf({ inSlot: _, ...view }: LaneView, cubes: Uint8Array): DecodedView {
   return { ...view, cubes, frames: Int32Array.from(view.frames), ptsUs: BigInt64Array.from(view.ptsUs, BigInt) };
 }
 

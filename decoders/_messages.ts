@@ -3,6 +3,9 @@
  * uint32, little-endian), a JSON text, and a payload of raw bytes that is never copied into a text.
  */
 
+/** The line on stderr by which a lane asks for its end. */
+export const TOO_MUCH_MEMORY = "tubelet lane: too much memory";
+
 const HEADER_BYTES = 8;
 const CHUNK_BYTES = 65_536;
 

@@ -66,7 +66,7 @@ export const BAD_CLIP_REASONS = {
   "too-short": "a video stream without a single picture",
   "unsupported-codec": "no decoder for the stream, or pictures beyond the size limit",
   "timed-out": "the deadline of the clip passed and its decoder was stopped",
-  "crashed-decoder": "the process that decoded the clip died",
+  "crashed-decoder": "the process that decoded the clip died, or took more memory than it may",
 } as const;
 
 /** Why a clip could not be decoded. */

@@ -1,13 +1,12 @@
 /**
  * Decodes clips side by side in child processes of this same Deno. A clip that blocks its decoder or kills it is
- * reported and costs one process, which is replaced; other clips are decoded as if nothing had happened. Answers come as
- * they are ready: whoever needs an order keeps the promises in order.
+ * reported and costs one process, which is replaced; other clips are decoded as if nothing had happened. A process that
+ * dies or grows too large after it had decoded others gives its clip to a fresh one. Answers come as they are ready:
+ * whoever needs an order keeps the promises in order.
  */
 import { checkRequest, type ClipDecoder, type DecodedView, type DecodeRequest } from "./decoder.ts";
 import { type Job, type LaneOptions, LaneProcess } from "./_lane_process.ts";
-
-/** Requests that a lane holds at most: one that it decodes and one that it need not wait for. */
-const JOBS_PER_LANE = 2;
+import { SLOTS } from "./_slots.ts";
 
 /** How to decode. */
 export interface DecoderLanesOptions extends Partial<LaneOptions> {
@@ -27,16 +26,18 @@ export class DecoderLanes implements ClipDecoder, AsyncDisposable {
   #closed: { error: unknown } | null = null;
 
   /**
-   * @param options How to decode; "libav" and a deadline of 60 s unless told.
+   * @param options How to decode; "libav", a deadline of 60 s and 2 GiB a lane unless told: room for pictures of 8K.
    * @throws {RangeError} A number makes no sense.
    */
   constructor(options: DecoderLanesOptions = {}) {
-    const { lanes = navigator.hardwareConcurrency, decoder = "libav", deadlineMs = 60_000, signal } = options;
+    const { lanes = navigator.hardwareConcurrency, decoder = "libav", signal } = options;
+    const { deadlineMs = 60_000, memoryBytes = 2 ** 31 } = options;
     if (!Number.isInteger(lanes) || lanes < 1) throw new RangeError(`Lanes must be at least 1, got ${lanes}`);
     if (!(deadlineMs > 0 && deadlineMs < 2 ** 31 - 10_000)) {
       throw new RangeError(`The deadline of a clip must be above 0 and below 24 days, got ${deadlineMs} ms`);
     }
-    this.#options = { decoder, deadlineMs };
+    if (!(memoryBytes >= 2 ** 27)) throw new RangeError(`A lane needs at least 128 MiB, got ${memoryBytes} bytes`);
+    this.#options = { decoder, deadlineMs, memoryBytes };
     this.#most = lanes;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#onAbort);
@@ -50,7 +51,7 @@ export class DecoderLanes implements ClipDecoder, AsyncDisposable {
    * @param into Receives the cubes; a fresh buffer when left out. It belongs to the decoder until the promise settles.
    * @returns The view.
    * @throws {CorruptClipError} The clip cannot be decoded whole; "timed-out" past its deadline, "crashed-decoder" where
-   * the process died of it.
+   * the process died of it or took too much memory.
    * @throws {RangeError} The request makes no sense.
    */
   async decode(request: DecodeRequest, into?: Uint8Array): Promise<DecodedView> {
@@ -94,7 +95,7 @@ export class DecoderLanes implements ClipDecoder, AsyncDisposable {
   /** An idle lane if there is one, else a new one if it may be, else the one with the fewest jobs if it has room. */
   #laneWithRoom(): LaneProcess | undefined {
     let best: LaneProcess | undefined;
-    for (const lane of this.#lanes) if (lane.load < (best?.load ?? JOBS_PER_LANE)) best = lane;
+    for (const lane of this.#lanes) if (lane.load < (best?.load ?? SLOTS)) best = lane;
     if (best?.load === 0 || this.#lanes.size >= this.#most) return best;
     return this.#start();
   }

@@ -36,6 +36,18 @@ async function parentOf(pid: number): Promise<number | null> {
   return stat === "" || state === "Z" ? null : Number(parent);
 }
 
+/** Waits for the only lane to take work: its file has lost its name then. */
+async function readyLane(): Promise<number> {
+  for (;;) {
+    const [pid] = await lanesOf();
+    for (const { name } of pid === undefined ? [] : Deno.readDirSync(`/proc/${pid}/fd`)) {
+      const target = await Deno.readLink(`/proc/${pid}/fd/${name}`).catch(() => "");
+      if (/tubelet_lane_\w+ \(deleted\)$/.test(target)) return pid!;
+    }
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
 const onLinux = { ignore: Deno.build.os !== "linux" };
 
 Deno.test("lanes give what a decoder in this process gives, answers going to their own requests", async () => {
@@ -106,7 +118,7 @@ Deno.test("a clip past its deadline is timed out, its process replaced, and the 
 });
 
 Deno.test({
-  name: "a process that dies fails the clip it decoded and no other",
+  name: "a process that dies after it decoded others costs no clip",
   ...onLinux,
   async fn() {
     await inTempDir(async (folder) => {
@@ -117,15 +129,87 @@ Deno.test({
       Deno.kill(pid!, "SIGSTOP"); // so that it dies before it answers
       const outcomes = Promise.allSettled(paths.map((path) => lanes.decode(request(path))));
       Deno.kill(pid!, "SIGKILL");
-      const [first, ...others] = await outcomes;
-      const error = (first as PromiseRejectedResult).reason;
-      assert(error instanceof CorruptClipError);
-      assertEquals([error.reason, error.path], ["crashed-decoder", paths[0]]);
-      assert(error.message.includes("SIGKILL"), error.message);
-      assertEquals(others.map(({ status }) => status), ["fulfilled", "fulfilled", "fulfilled"]);
+      assertEquals((await outcomes).map(({ status }) => status), Array(4).fill("fulfilled"));
       assert(!(await lanesOf()).includes(pid!));
     });
   },
+});
+
+Deno.test({
+  name: "a process that dies of its first clip fails that clip and no other",
+  ...onLinux,
+  async fn() {
+    await inTempDir(async (folder) => {
+      const path = makeClip(`${folder}/a.mp4`, 16);
+      await using lanes = new DecoderLanes({ lanes: 1 });
+      // Long enough to be at work when the process is found.
+      const long = lanes.decode(request(path, { sampling: { kind: "uniform", frames: 2048 }, size: 128 }));
+      const outcomes = Promise.allSettled([long, lanes.decode(request(path))]);
+      const pid = await readyLane();
+      Deno.kill(pid, "SIGKILL");
+      const [first, second] = await outcomes;
+      const error = (first as PromiseRejectedResult).reason;
+      assert(error instanceof CorruptClipError);
+      assertEquals([error.reason, error.path], ["crashed-decoder", path]);
+      assert(error.message.includes("SIGKILL"), error.message);
+      assertEquals(second.status, "fulfilled");
+    });
+  },
+});
+
+Deno.test({
+  name: "a process that stands still is timed out, and the clips that wait for it are decoded by another",
+  ...onLinux,
+  async fn() {
+    await inTempDir(async (folder) => {
+      const paths = Array.from({ length: 3 }, (_, i) => makeClip(`${folder}/${i}.mp4`, 16));
+      await using lanes = new DecoderLanes({ lanes: 1, deadlineMs: 2000 });
+      await lanes.decode(request(paths[0]!));
+      const [pid] = await lanesOf();
+      Deno.kill(pid!, "SIGSTOP");
+      const [first, ...others] = await Promise.allSettled(paths.map((path) => lanes.decode(request(path))));
+      const error = (first as PromiseRejectedResult).reason;
+      assert(error instanceof CorruptClipError);
+      assertEquals([error.reason, error.path], ["timed-out", paths[0]]);
+      assertEquals(others.map(({ status }) => status), ["fulfilled", "fulfilled"]);
+      assertEquals(await parentOf(pid!), null);
+    });
+  },
+});
+
+Deno.test("a clip that takes too much memory is refused and costs its process alone", async () => {
+  await inTempDir(async (folder) => {
+    const path = makeClip(`${folder}/a.mp4`, 16);
+    await using lanes = new DecoderLanes({ lanes: 1, memoryBytes: 2 ** 28 });
+    // One picture, repeated until its planes alone are 352 MB; that it takes a while more leaves time to notice.
+    const large = request(path, { sampling: { kind: "uniform", frames: 2048 }, size: 224 });
+    const outcomes = await Promise.allSettled([lanes.decode(large), lanes.decode(request(path))]);
+    const error = (outcomes[0] as PromiseRejectedResult).reason;
+    assert(error instanceof CorruptClipError);
+    assertEquals([error.reason, error.detail], ["crashed-decoder", "decoding took more than 256 MiB of memory"]);
+    assertEquals(outcomes[1].status, "fulfilled");
+  });
+  assertThrows(() => new DecoderLanes({ memoryBytes: 1e6 }), RangeError, "needs at least 128 MiB, got 1000000 bytes");
+});
+
+Deno.test("views cross through a file without a name, or through the pipe where no file can be made", async () => {
+  await inTempDir(async (folder) => {
+    const large = request(makeClip(`${folder}/a.mp4`, 20), { size: 224 });
+    using here = new LibavDecoder();
+    const expected = here.decodeSync(large);
+    const before = Deno.env.get("TMPDIR");
+    await Deno.mkdir(`${folder}/files`);
+    for (const place of ["files", "none"]) {
+      Deno.env.set("TMPDIR", `${folder}/${place}`);
+      try {
+        await using lanes = new DecoderLanes({ lanes: 1 });
+        for (let i = 0; i < 3; i++) assertEquals(await lanes.decode(large), expected);
+        if (place === "files") assertEquals([...Deno.readDirSync(`${folder}/files`)], []);
+      } finally {
+        before === undefined ? Deno.env.delete("TMPDIR") : Deno.env.set("TMPDIR", before);
+      }
+    }
+  });
 });
 
 Deno.test({
