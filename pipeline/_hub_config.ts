@@ -3,7 +3,7 @@
  * them. The epsilon of the layer norms is that of the official code, not the hub's default.
  */
 import { PIXEL_DEVIATION, PIXEL_MEAN } from "../models/patch_embed.ts";
-import { CHANNELS } from "../models/shapes.ts";
+import { CHANNELS, type CubeSize, type TokenGrid, type TransformerShape } from "../models/shapes.ts";
 import type { Settings } from "./settings.ts";
 import type { Json } from "./shards/config_hash.ts";
 
@@ -69,5 +69,39 @@ export function hubPreprocessor({ clip: { size } }: Settings): Json {
     do_normalize: true,
     image_mean: PIXEL_MEAN,
     image_std: PIXEL_DEVIATION,
+  };
+}
+
+/** Sizes of a hub's network. */
+export interface HubSizes {
+  readonly grid: TokenGrid;
+  readonly cube: CubeSize;
+  readonly encoder: TransformerShape;
+  readonly decoder: TransformerShape;
+}
+
+/**
+ * The sizes that a `config.json` of a VideoMAE model tells.
+ *
+ * @throws {SyntaxError} if it is none
+ */
+export function hubSizes(config: Readonly<Record<string, unknown>>): HubSizes {
+  const size = (name: string, otherwise?: number) => {
+    const value = config[name] ?? otherwise;
+    if (Number.isSafeInteger(value) && (value as number) > 0) return value as number;
+    throw new SyntaxError(`A config.json of VideoMAE has a whole number ${name}, found ${JSON.stringify(value)}`);
+  };
+  const transformer = (prefix: string) => ({
+    width: size(`${prefix}hidden_size`),
+    depth: size(`${prefix}num_hidden_layers`),
+    heads: size(`${prefix}num_attention_heads`),
+  });
+  const cube = { tubelet: size("tubelet_size", 2), patch: size("patch_size", 16) };
+  const side = size("image_size", 224) / cube.patch;
+  return {
+    grid: { slots: size("num_frames", 16) / cube.tubelet, rows: side, columns: side },
+    cube,
+    encoder: transformer(""),
+    decoder: transformer("decoder_"),
   };
 }

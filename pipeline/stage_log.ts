@@ -99,6 +99,11 @@ export class StageLog {
     }
   }
 
+  /** Keeps the report of work that was done beside the chain, such as an export. */
+  keep(name: string, hash: string, seconds: number, result: Json): void {
+    this.#put({ name, hash, state: "done", seconds, skipped: false, result });
+  }
+
   #put(record: StageRecord): void {
     this.#records.set(record.name, record);
     writeFileAtomically(this.path, JSON.stringify(this.records, null, 2) + "\n");

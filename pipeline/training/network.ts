@@ -71,7 +71,7 @@ export class Network implements Disposable {
       next = following.length > 0 ? loadBatch(options, following) : undefined;
       // A failure of the batch read ahead is met when its turn comes.
       next?.catch(() => {});
-      yield { rows: rows.slice(start, start + batch), outputs: await this.#run(loaded) };
+      yield { rows: rows.slice(start, start + batch), outputs: await this.run(loaded) };
     }
   }
 
@@ -91,12 +91,18 @@ export class Network implements Disposable {
     }
   }
 
-  async #run(data: ReadonlyMap<string, HostArray>): Promise<Map<string, HostArray>> {
+  /**
+   * Runs the program once.
+   *
+   * @param data Inputs of a batch by name; others than the program has do not matter.
+   * @returns Outputs by name.
+   */
+  async run(data: ReadonlyMap<string, HostArray>): Promise<Map<string, HostArray>> {
     const inputs = new Map(this.#buffers);
     const transient: DeviceBuffer[] = [];
     try {
       for (const { name, shape, dtype } of this.forward.data) {
-        const buffer = this.engine.upload(data.get(name)!, shape, dtype);
+        const buffer = this.engine.upload(data.get(name)!, shape, dtype, "rows");
         transient.push(buffer);
         inputs.set(name, buffer);
       }

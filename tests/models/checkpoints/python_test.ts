@@ -132,7 +132,7 @@ Deno.test({
     inFolder(async (folder) => {
       const run = await writeRun(folder);
       const out = `${folder}/out`;
-      await exportRun({ run: run.path, to: "hf", out });
+      await exportRun({ engine: { engine: "tfjs" }, run: run.path, to: "hf", out });
       const tokens = tokensOf(tokenGrid(run.settings)), visible = tokens / 4;
       const orders = Array.from({ length: BATCH }, (_, row) => [...permutation(tokens, 1, "mask of a test", row)]);
       const part = (from: number, to?: number) => orders.flatMap((o) => o.slice(from, to).sort((a, b) => a - b));
@@ -166,7 +166,7 @@ Deno.test({
     inFolder(async (folder) => {
       const run = await writeRun(folder);
       const out = `${folder}/out`;
-      await exportRun({ run: run.path, to: "hf", out, classifier: "student" });
+      await exportRun({ engine: { engine: "tfjs" }, run: run.path, to: "hf", out, classifier: "student" });
       const { cubes, levels, prepare } = randomClips(run);
       const { logits, alike, unexpected, classes } = python(
         `${prepare}
@@ -196,7 +196,13 @@ Deno.test({
   fn: () =>
     inFolder(async (folder) => {
       const run = await writeRun(folder);
-      await exportRun({ run: run.path, to: "hf", out: `${folder}/out`, classifier: "student" });
+      await exportRun({
+        engine: { engine: "tfjs" },
+        run: run.path,
+        to: "hf",
+        out: `${folder}/out`,
+        classifier: "student",
+      });
       const files = python(
         `
 import os, transformers
