@@ -51,7 +51,8 @@ export function planDisk(
   };
 }
 
-function freeAt(folder: string): number | null {
+/** Free bytes on the disk of a folder, which need not be there yet; null if that cannot be told. */
+export function freeAt(folder: string): number | null {
   let path = resolve(folder);
   while (!fs.existsSync(path) && dirname(path) !== path) path = dirname(path);
   try {

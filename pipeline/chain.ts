@@ -7,7 +7,7 @@ import type { Engine } from "../models/runtime/engine.ts";
 import type { EngineListener } from "../models/runtime/watch_engine.ts";
 import type { Progress, StageProgress } from "./progress.ts";
 import type { RunSummary } from "./report/report_data.ts";
-import { openRunFolder, type RunFolder } from "./run_folder.ts";
+import { openRunFolder } from "./run_folder.ts";
 import { type ResolvedSettings, resultSettings, SettingsError, STAGES } from "./settings.ts";
 import { configHash, type Json } from "./shards/config_hash.ts";
 import type { ChainState } from "./stages/chain_state.ts";
@@ -71,7 +71,7 @@ export async function runChain(options: ChainOptions): Promise<ChainResult> {
     const settingsOfStage = resultSettings(settings, stage.name) as unknown as Json;
     const hash = configHash({ settings: settingsOfStage, inputs: await stage.inputs(state) });
     if (STAGES.indexOf(stage.name) < first) {
-      stage.keep(state, await doneBefore(run, stage, hash));
+      stage.keep(state, await doneBefore(state, stage, hash));
       continue;
     }
     const { result, seconds, skipped } = await run.stages.run(stage.name, hash, () => stage.work(state, hash), {
@@ -84,11 +84,15 @@ export async function runChain(options: ChainOptions): Promise<ChainResult> {
 }
 
 /** The result of a stage that this call only builds upon. */
-async function doneBefore(run: RunFolder, stage: StageDefinition, hash: string): Promise<Json> {
-  const known = run.stages.find(stage.name);
+async function doneBefore(state: ChainState, stage: StageDefinition, hash: string): Promise<Json> {
+  const { run, settings } = state, known = run.stages.find(stage.name);
   if (known?.state === "done" && known.hash === hash && await stage.isWhole(known.result)) return known.result;
+  const found = await stage.find?.(state);
+  // Recorded like the work of this run, so that its stages.json tells all that the run was made from.
+  if (found !== undefined) return (await run.stages.run(stage.name, hash, () => Promise.resolve(found))).result;
+  const place = stage.find ? `in ${run.path} or in the cache ${settings.run.cache}` : `in ${run.path}`;
   throw new SettingsError([
-    `Stage ${stage.name} is not done in ${run.path} under these settings: run it first, or leave --from and --only out`,
+    `Stage ${stage.name} is not done ${place} under these settings: run it first, or leave --from and --only out`,
   ]);
 }
 

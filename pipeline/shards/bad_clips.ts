@@ -12,6 +12,11 @@ import { ShardError } from "./shard_error.ts";
 
 const FILE = "bad_clips.jsonl";
 
+/** Where the records of a whole set are gathered. */
+export function badClipsPath(folder: string): string {
+  return join(folder, FILE);
+}
+
 const badClip = z.object({
   row: z.int().min(0).describe("Row of the whole set"),
   item: z.int().min(0).describe("Number of the clip in the list, from 0"),
@@ -53,7 +58,7 @@ export function readShardBadClips(shardPath: string): BadClip[] {
  * @param clips All refused views.
  */
 export function gatherBadClips(folder: string, clips: readonly BadClip[]): void {
-  const path = join(folder, FILE);
+  const path = badClipsPath(folder);
   if (clips.length > 0) writeUnlessSame(path, lines(clips));
   else if (fs.existsSync(path)) fs.rmSync(path);
 }
@@ -65,7 +70,7 @@ export function gatherBadClips(folder: string, clips: readonly BadClip[]): void 
  * @throws {ShardError} If the file is there and cannot be read.
  */
 export function readBadClips(folder: string): BadClip[] {
-  return readFile(join(folder, FILE));
+  return readFile(badClipsPath(folder));
 }
 
 function lines(clips: readonly BadClip[]): string {

@@ -90,3 +90,8 @@ export async function sha256OfFile(path: string): Promise<string> {
     await file.close();
   }
 }
+
+/** Hash of what a set of shards holds: of the SHA-256 of all its files, in order. */
+export function contentSha256(shards: readonly string[]): string {
+  return sha256Hex(shards.join("\n"));
+}

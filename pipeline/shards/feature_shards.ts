@@ -4,7 +4,7 @@ import { featureFormat, type FeaturesConfig, type FeaturesConfigInput, teacherTo
 import type { FramesSet } from "./frame_shards.ts";
 import { layOut } from "./hdf5_layout.ts";
 import { type ResumeReport, resumeSet } from "./resume.ts";
-import { createShardSet, openShardSet } from "./set_folder.ts";
+import { createShardSet, openShardSet, plannedShardSet } from "./set_folder.ts";
 import { ShardBuilder } from "./shard_builder.ts";
 import { ShardError } from "./shard_error.ts";
 import { shardTree } from "./shard_format.ts";
@@ -81,6 +81,23 @@ export function createFeaturesSet(
  */
 export function openFeaturesSet(folder: string, options: ShardSetOptions = {}): FeaturesSet {
   return openShardSet(folder, featureFormat, options);
+}
+
+/**
+ * Opens the complete set that is computed from these frames, if there is one in the cache; nothing is made.
+ *
+ * @param cache The cache folder.
+ * @param frames The complete frame set.
+ * @param settings Teacher, levels and mask.
+ */
+export function findFeaturesSet(cache: string, frames: FramesSet, settings: TeacherSettings): FeaturesSet | undefined {
+  const set = plannedShardSet(cache, featureFormat, featuresConfigFor(frames, settings));
+  const shards = Array.from({ length: set.shards }, (_, shard) => shard);
+  const isWhole = set.missing().length === 0 &&
+    shards.every((shard) => parentProblem(set, frames, shard) === undefined);
+  if (isWhole) return set;
+  set[Symbol.dispose]();
+  return undefined;
 }
 
 /**

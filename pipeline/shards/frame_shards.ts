@@ -11,7 +11,7 @@ import {
   tokenCount,
 } from "./frame_format.ts";
 import { type FileLayout, layOut } from "./hdf5_layout.ts";
-import { createShardSet, openShardSet } from "./set_folder.ts";
+import { createShardSet, openShardSet, plannedShardSet } from "./set_folder.ts";
 import { ShardBuilder } from "./shard_builder.ts";
 import { type ShardFacts, shardTree } from "./shard_format.ts";
 import type { ShardSet, ShardSetOptions } from "./shard_set.ts";
@@ -36,6 +36,16 @@ export type FailedRow = Omit<BadClip, "row" | "item" | "view" | "name"> & { read
  */
 export function createFramesSet(cache: string, config: FramesConfigInput, options: ShardSetOptions = {}): FramesSet {
   return createShardSet(cache, frameFormat, config, options);
+}
+
+/**
+ * The set of a configuration as it is or would be; nothing is made.
+ *
+ * @param cache The cache folder.
+ * @param config Settings.
+ */
+export function plannedFramesSet(cache: string, config: FramesConfigInput): FramesSet {
+  return plannedShardSet(cache, frameFormat, config);
 }
 
 /**

@@ -1,9 +1,12 @@
 /** `manifest.json`: the summary of a complete set for people and other programs; never the authority. */
 import fs from "node:fs";
 import { join } from "node:path";
+import * as z from "zod";
 import { writeFileAtomically } from "./_publish.ts";
 import type { SetConfig } from "./shard_format.ts";
 import type { ShardSet } from "./shard_set.ts";
+
+const FILE = "manifest.json";
 
 /** What a manifest says. */
 export interface Manifest {
@@ -47,7 +50,18 @@ export function writeManifest<C extends SetConfig>(set: ShardSet<C>): Manifest {
     bytes: total("bytes"),
     shards,
   };
-  const path = join(set.folder, "manifest.json"), text = JSON.stringify(manifest, null, 2) + "\n";
+  const path = join(set.folder, FILE), text = JSON.stringify(manifest, null, 2) + "\n";
   if (!fs.existsSync(path) || fs.readFileSync(path, "utf8") !== text) writeFileAtomically(path, text);
   return manifest;
 }
+
+/** The shards that a manifest names; undefined if there is no manifest or it cannot be read as one. */
+export function readManifest(folder: string): { readonly shards: readonly { readonly sha256: string }[] } | undefined {
+  try {
+    return shardHashes.parse(JSON.parse(fs.readFileSync(join(folder, FILE), "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+const shardHashes = z.object({ shards: z.array(z.object({ sha256: z.string() })) });

@@ -27,10 +27,10 @@ export function createShardSet<C extends SetConfig>(
   config: unknown,
   options: ShardSetOptions = {},
 ): ShardSet<C> {
-  const resolved = format.parse(config), text = canonicalJson(resolved);
-  const folder = join(cache, format.kind, configFolder(resolved)), path = join(folder, CONFIG_FILE);
+  const set = plannedShardSet(cache, format, config, options), text = canonicalJson(set.config);
+  const path = join(set.folder, CONFIG_FILE);
   orDiskFull(path, () => {
-    fs.mkdirSync(folder, { recursive: true });
+    fs.mkdirSync(set.folder, { recursive: true });
     if (fs.existsSync(path)) return;
     using temporary = new TemporaryFile(path);
     fs.writeFileSync(temporary.fd, text);
@@ -41,7 +41,26 @@ export function createShardSet<C extends SetConfig>(
     const problem = "holds other settings than the folder's name says: delete the folder or restore the file";
     throw new ShardError(problem, { path });
   }
-  return new ShardSet(folder, format, resolved, options);
+  return set;
+}
+
+/**
+ * The set of a configuration as it is or would be: nothing is made, and its folder need not be there.
+ *
+ * @param cache The cache folder.
+ * @param format Kind of shards.
+ * @param config Settings; defaults are filled in.
+ * @param options How to open it.
+ * @throws {TypeError} If the settings are wrong.
+ */
+export function plannedShardSet<C extends SetConfig>(
+  cache: string,
+  format: ShardFormat<C>,
+  config: unknown,
+  options: ShardSetOptions = {},
+): ShardSet<C> {
+  const resolved = format.parse(config);
+  return new ShardSet(join(cache, format.kind, configFolder(resolved)), format, resolved, options);
 }
 
 /**

@@ -5,7 +5,8 @@
 import fs from "node:fs";
 import { join } from "node:path";
 import type { Stage } from "../settings.ts";
-import type { Json } from "../shards/config_hash.ts";
+import { contentSha256, type Json } from "../shards/config_hash.ts";
+import { readManifest } from "../shards/manifest.ts";
 import type { ChainState, StageResults } from "./chain_state.ts";
 import { demoFolder, readClipSources } from "./clip_sources.ts";
 import { middleView } from "./view_rules.ts";
@@ -23,6 +24,8 @@ export interface StageDefinition {
   readonly work: (state: ChainState, hash: string) => Promise<Json>;
   /** Whether the files of a result are still there. */
   readonly isWhole: (result: Json) => boolean;
+  /** What another run left in the cache, for a run that begins after this stage; undefined if it is not there. */
+  readonly find?: (state: ChainState) => Promise<Json | undefined>;
   /** Puts a result where later stages look for it. */
   readonly keep: (state: ChainState, result: Json) => void;
 }
@@ -35,6 +38,7 @@ type Typed<N extends keyof StageResults> = {
   readonly work: (state: ChainState, hash: string) => Promise<NonNullable<StageResults[N]>>;
   /** Files that must be there for a result to count as whole. */
   readonly files: (result: NonNullable<StageResults[N]>) => readonly string[];
+  readonly find?: (state: ChainState) => Promise<NonNullable<StageResults[N]> | undefined>;
   /** Whether what the result was made from is still the same, as far as hashes do not tell. */
   readonly isFresh?: (result: NonNullable<StageResults[N]>) => boolean;
 };
@@ -55,6 +59,10 @@ const demo = define({
   applies: ({ settings }) => settings.data.data === null,
   inputs: (state) => ({ folder: demoFolder(state) }),
   work: async (state) => (await import("./make_demo.ts")).makeDemo(state),
+  find: async (state) => {
+    const isMade = fs.existsSync(join(demoFolder(state), "digits.json"));
+    return isMade ? (await import("./make_demo.ts")).makeDemo(state) : undefined;
+  },
   files: ({ folder }) => [join(folder, "digits.json")],
 });
 
@@ -67,10 +75,12 @@ const prepare = define({
     return { train: train.sha256, val: val?.sha256 ?? null, classes };
   },
   work: async (state) => (await import("./prepare_splits.ts")).prepareSplits(state, state.sources!),
+  find: async (state) => (await import("./prepare_splits.ts")).findPrepared(state.settings, state.sources!),
   files: ({ train, val }) => [train, val].flatMap((part) => part ? [join(part.folder, "manifest.json")] : []),
-  // A bad clip whose file was mended is decoded again.
+  // A bad clip whose file was mended is decoded again; another run may have done so.
   isFresh: ({ train, val }) => {
-    return [...train.bad, ...val?.bad ?? []].every((clip) => fileBytes(clip.path) === clip.fileBytes);
+    return [...train.bad, ...val?.bad ?? []].every((clip) => fileBytes(clip.path) === clip.fileBytes) &&
+      [train, val].every((part) => !part || manifestHash(part.folder) === part.contentSha256);
   },
 });
 
@@ -97,6 +107,11 @@ const teach = define({
     const { teach } = await import("./teach.ts");
     using frames = await openFrames(state.results.prepare!.train.folder);
     return await teach(state, frames, await teacherOf(state));
+  },
+  find: async (state) => {
+    const { findTaught } = await import("./teach.ts");
+    using frames = await openFrames(state.results.prepare!.train.folder);
+    return await findTaught(state, frames, await teacherOf(state));
   },
   files: ({ folder }) => [join(folder, "manifest.json")],
 });
@@ -229,6 +244,12 @@ export const stageDefinitions: readonly StageDefinition[] = [
   probe,
   report,
 ];
+
+/** Hash of what the shards of a set hold, by its manifest; undefined if there is none that can be read. */
+function manifestHash(folder: string): string | undefined {
+  const shards = readManifest(folder)?.shards;
+  return shards && contentSha256(shards.map(({ sha256 }) => sha256));
+}
 
 async function openFrames(folder: string) {
   const { openFramesSet } = await import("../shards/frame_shards.ts");

@@ -10,7 +10,7 @@
 import { type ClipDecoder, drawsNeeded } from "../../decoders/decoder.ts";
 import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { badClipLimit, type Settings } from "../settings.ts";
-import { type BadClip, gatherBadClips } from "../shards/bad_clips.ts";
+import { type BadClip, badClipsPath, gatherBadClips } from "../shards/bad_clips.ts";
 import { type ClaimOwner, Claims, type ClaimsOptions } from "../shards/claims.ts";
 import type { FramesConfigInput } from "../shards/frame_format.ts";
 import { createFramesSet, type FramesSet } from "../shards/frame_shards.ts";
@@ -147,7 +147,7 @@ export async function prepareFrames(options: PrepareOptions): Promise<PreparedFr
   }
   const badClips = new Set(bad.map(({ item }) => item)).size;
   if (badClips > badClipLimit(data.maxBad, clips.length)) {
-    throw new TooManyBadClipsError(bad, data.maxBad, clips.length);
+    throw new TooManyBadClipsError(bad, data.maxBad, clips.length, badClipsPath(set.folder));
   }
   return {
     folder: set.folder,
@@ -236,7 +236,9 @@ class Count {
   report(): void {
     const { list: { clips }, settings: { data }, onProgress } = this.options;
     onProgress?.(this.#done, this.#badItems.size, this.#total);
-    if (this.#badItems.size > this.#limit) throw new TooManyBadClipsError(this.#bad, data.maxBad, clips.length);
+    if (this.#badItems.size > this.#limit) {
+      throw new TooManyBadClipsError(this.#bad, data.maxBad, clips.length, badClipsPath(this.set.folder));
+    }
   }
 
   #note(bad: readonly BadClip[]): void {

@@ -1,13 +1,25 @@
-/** The `prepare` stage: both parts of the data set are decoded once into frame shards, by decoders in child processes. */
+/**
+ * The `prepare` stage: both parts of the data set are decoded once into frame shards, by decoders in child processes. One
+ * process makes all, several share the work, or each job of a batch system makes a part of the shards.
+ */
 import os from "node:os";
 import { DecoderLanes } from "../../decoders/lanes.ts";
-import { sha256Hex } from "../shards/config_hash.ts";
-import type { BadClip } from "../shards/bad_clips.ts";
-import { type FramesSet, openFramesSet } from "../shards/frame_shards.ts";
-import { readLabels } from "../shards/view_records.ts";
+import type { StageProgress } from "../progress.ts";
 import { badClipLimit, type Settings } from "../settings.ts";
+import type { BadClip } from "../shards/bad_clips.ts";
+import { contentSha256 } from "../shards/config_hash.ts";
+import { type FramesSet, openFramesSet, plannedFramesSet } from "../shards/frame_shards.ts";
+import { listBadClips, readLabels } from "../shards/view_records.ts";
+import { formatAmount } from "../units.ts";
 import type { ClipSources, ClipSplit } from "./clip_sources.ts";
-import { prepareFrames, type PrepareSettings } from "./prepare.ts";
+import type { Part } from "./part.ts";
+import {
+  framesConfig,
+  type PreparedFrames,
+  prepareFrames,
+  type PrepareOptions,
+  type PrepareSettings,
+} from "./prepare.ts";
 import type { StageContext } from "./stage_context.ts";
 
 /** One prepared part. */
@@ -38,18 +50,106 @@ export type PrepareResult = {
   classes: string[];
 };
 
-/** Prepares both parts. */
-export async function prepareSplits(context: StageContext, sources: ClipSources): Promise<PrepareResult> {
-  const { data } = context.settings;
+/** What the stage works with; it needs no run folder. */
+export type PrepareContext = Pick<StageContext, "settings" | "signal" | "progress" | "print" | "warn">;
+
+/** How {@linkcode prepareSplits} goes about it. */
+export interface PrepareSplitsOptions {
+  /** Decodes every bad clip once more. @default false */
+  readonly retryBad?: boolean;
+}
+
+/** Prepares both parts of the data set, whatever of them is missing. Several processes may do so at a time. */
+export async function prepareSplits(
+  context: PrepareContext,
+  sources: ClipSources,
+  { retryBad = false }: PrepareSplitsOptions = {},
+): Promise<PrepareResult> {
+  const [train, val] = await inTurn(context, sources, { retryBad });
+  return {
+    train: preparedSplit(train!),
+    val: val ? preparedSplit(val) : null,
+    classes: [...sources.classes],
+  };
+}
+
+/** What a job with a part of the shards has made and found. */
+export interface PreparedPart {
+  /** Shards that are still missing when it ends: 0 for the last of the jobs. */
+  readonly missing: number;
+  /** Clips that could not be decoded, as far as shards are there. */
+  readonly bad: readonly BadClip[];
+  readonly folders: readonly string[];
+}
+
+/** Makes the shards of one part of both parts of the data set. The last of the jobs writes the manifests. */
+export async function prepareSplitsPart(
+  context: PrepareContext,
+  sources: ClipSources,
+  part: Part,
+  { retryBad = false }: PrepareSplitsOptions = {},
+): Promise<PreparedPart> {
+  const sets = await inTurn(context, sources, { part, retryBad });
+  return {
+    missing: sets.reduce((sum, { missing }) => sum + missing, 0),
+    bad: sets.flatMap(({ bad }) => bad),
+    folders: sets.map(({ folder }) => folder),
+  };
+}
+
+/**
+ * What an earlier job left in the cache, without a look at any clip.
+ *
+ * @returns Undefined if a shard is missing.
+ */
+export function findPrepared(settings: Settings, sources: ClipSources): PrepareResult | undefined {
+  const found = splitsOf(settings, sources).map(([list, settings]) => findSplit(list, settings));
+  if (found.includes(undefined)) return undefined;
+  const [train, val = null] = found as PreparedSplit[];
+  return { train: train!, val, classes: [...sources.classes] };
+}
+
+function findSplit(list: ClipSplit, settings: SplitSettings): PreparedSplit | undefined {
+  using set = plannedFramesSet(settings.run.cache, framesConfig(list, list.name, settings));
+  if (set.missing().length > 0) return undefined;
+  const bad = listBadClips(set);
+  return preparedSplit({
+    folder: set.folder,
+    configSha256: set.configSha256,
+    clips: list.clips.length,
+    badClips: new Set(bad.map(({ item }) => item)).size,
+    bad,
+    shards: set.shards,
+    bytes: Array.from({ length: set.shards }, (_, shard) => set.sidecar(shard).bytes).reduce((a, b) => a + b, 0),
+  });
+}
+
+/** Both parts, one after the other, decoded by the same lanes. */
+async function inTurn(
+  context: PrepareContext,
+  sources: ClipSources,
+  how: Pick<PrepareOptions, "part" | "retryBad">,
+): Promise<PreparedFrames[]> {
+  const { settings } = context, { data } = settings;
   const lanes = data.lanes || os.availableParallelism();
   await using decoder = new DecoderLanes({ lanes, decoder: data.decoder, deadlineMs: data.deadline * 1000 });
   // The limit is one for all clips: a small validation part with one bad clip is no reason to stop.
-  const { settings } = context;
-  const allowed = badClipLimit(data.maxBad, sources.train.clips.length + (sources.val?.clips.length ?? 0));
-  const train = await prepareSplit(context, sources.train, decoder, lanes, allowing(settings, allowed));
-  const rest = allowing(validation(settings), allowed - train.badClips);
-  const val = sources.val ? await prepareSplit(context, sources.val, decoder, lanes, rest) : null;
-  return { train, val, classes: [...sources.classes] };
+  let allowed = badClipLimit(data.maxBad, sources.train.clips.length + (sources.val?.clips.length ?? 0));
+  const done: PreparedFrames[] = [];
+  for (const [list, splitSettings] of splitsOf(settings, sources)) {
+    const prepared = await prepareSplit(context, list, decoder, lanes, allowing(splitSettings, allowed), how);
+    allowed -= prepared.badClips;
+    done.push(prepared);
+  }
+  return done;
+}
+
+/** The settings of a part of the data set. */
+export type SplitSettings = Settings & Pick<PrepareSettings, "test">;
+
+/** The parts of the data set with the settings that each is prepared with. */
+export function splitsOf(settings: Settings, { train, val }: ClipSources): [ClipSplit, SplitSettings][] {
+  return val ? [[train, settings], [val, validation(settings)]] : [[train, settings]];
 }
 
 /** The settings of validation clips: one view each, the middle of the picture, or the views of a test. */
@@ -70,25 +170,38 @@ function allowing<S extends Settings>(settings: S, badClips: number): S {
 }
 
 async function prepareSplit(
-  context: StageContext,
+  { signal, progress, print, warn }: PrepareContext,
   list: ClipSplit,
   decoder: DecoderLanes,
   lanes: number,
-  settings: Settings & Pick<PrepareSettings, "test">,
-): Promise<PreparedSplit> {
-  const { signal, progress, warn } = context;
-  using bar = progress.begin(`prepare ${list.name}`, list.clips.length * settings.data.views, "views");
-  const prepared = await prepareFrames({
+  settings: SplitSettings,
+  how: Pick<PrepareOptions, "part" | "retryBad">,
+): Promise<PreparedFrames> {
+  using bars = new DisposableStack();
+  let bar: StageProgress | undefined;
+  return await prepareFrames({
     list,
     split: list.name,
     settings,
     cache: settings.run.cache,
     decoder,
     parallel: lanes * 2,
+    ...how,
     signal,
     warn,
-    onProgress: (done, bad) => bar.update(done, bad > 0 ? { note: `${bad} bad` } : {}),
+    onProgress: (done, bad, total) => {
+      // What was there before must not count in the rate.
+      bar ??= bars.use(progress.begin(`prepare ${list.name}`, total, "views", { from: done }));
+      bar.update(done, bad > 0 ? { note: `${bad} bad` } : {});
+    },
+    onWait: (shards, owner) => {
+      const who = owner ? `process ${owner.pid} on ${owner.host}` : "another process";
+      print(`${formatAmount(shards, "shard")} of ${list.name}: in the hands of ${who}, waited for`);
+    },
   });
+}
+
+function preparedSplit(prepared: Omit<PreparedFrames, "missing" | "seconds">): PreparedSplit {
   using set = openFramesSet(prepared.folder);
   const labels = itemLabels(set);
   return {
@@ -96,7 +209,7 @@ async function prepareSplit(
     configSha256: prepared.configSha256,
     contentSha256: contentHash(set),
     clips: prepared.clips,
-    views: settings.data.views,
+    views: set.config.views,
     labelled: set.goodItems().filter((item) => labels[item]! >= 0).length,
     badClips: prepared.badClips,
     bad: prepared.bad,
@@ -105,9 +218,9 @@ async function prepareSplit(
   };
 }
 
-/** Hash of the SHA-256 of all shards of a set, in order. */
+/** Hash of what the shards of a set hold. */
 export function contentHash(set: { readonly shards: number; sidecar(shard: number): { sha256: string } }): string {
-  return sha256Hex(Array.from({ length: set.shards }, (_, shard) => set.sidecar(shard).sha256).join("\n"));
+  return contentSha256(Array.from({ length: set.shards }, (_, shard) => set.sidecar(shard).sha256));
 }
 
 /** Class of every item of a set, [items], -1 where it has none. */

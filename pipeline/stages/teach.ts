@@ -8,6 +8,7 @@ import {
   createFeaturesSet,
   FeatureShardWriter,
   type FeaturesSet,
+  findFeaturesSet,
   resumeFeatures,
   type TeacherSettings,
 } from "../shards/feature_shards.ts";
@@ -90,6 +91,22 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
     }
   }
   writeManifest(set);
+  return taught(set);
+}
+
+/** What an earlier job left in the cache; undefined if a shard is missing. */
+export async function findTaught(
+  context: StageContext,
+  frames: FramesSet,
+  teacher: Teacher,
+): Promise<TeachResult | undefined> {
+  const { settings } = context, engine = await context.engine();
+  const precision = `${computeType(settings, engine)} on ${engine.name}`;
+  using set = findFeaturesSet(settings.run.cache, frames, cacheSettings(settings, teacher, precision));
+  return set && taught(set);
+}
+
+function taught(set: FeaturesSet): TeachResult {
   const { folder, configSha256, shards } = set;
   return { folder, configSha256, contentSha256: contentHash(set), shards, bytes: setBytes(set) };
 }
