@@ -14,7 +14,10 @@ import { filterChain } from "./_filters.ts";
 
 /** What to take from a file. */
 export interface PictureQuery {
+  /** The clip, for messages. */
   path: string;
+  /** What ffmpeg opens. @default the file at `path` */
+  input?: FfmpegInput;
   /** Video stream. */
   stream: number;
   /** Picture numbers, ascending, 0-based in display order. */
@@ -22,6 +25,13 @@ export interface PictureQuery {
   plan: CropPlan;
   /** Whether to stop after the last wanted picture. */
   stop: boolean;
+}
+
+/** An input of ffmpeg. */
+export interface FfmpegInput {
+  url: string;
+  /** Options that stand before it. */
+  options: readonly string[];
 }
 
 /** How to run ffmpeg. */
@@ -62,6 +72,7 @@ export async function takePictures(
   signal: AbortSignal,
 ): Promise<TakenPictures> {
   const { path, wanted, plan: { size } } = query;
+  const { url, options } = query.input ?? { url: `file:${path}`, options: INPUT_OPTIONS };
   const pictureBytes = size * size * 3;
   const rgb = new Uint8Array(wanted.length * pictureBytes);
   let bytes = 0;
@@ -85,10 +96,10 @@ export async function takePictures(
     },
   });
   const run = ffmpeg({ logger: undefined })
-    .input(`file:${path}`)
+    .input(url)
     .inputOptions(["-hide_banner", "-nostats", "-nostdin", "-v", "info", ...program.strict, "-copyts"])
     .inputOptions(["-threads", "1", "-filter_threads", "1", "-max_pixels", String(MAX_PIXELS)])
-    .inputOptions([...INPUT_OPTIONS])
+    .inputOptions([...options])
     .output(output)
     .outputOptions(["-map", `0:${query.stream}`, "-an", ...program.passthrough, "-f", "rawvideo"])
     .outputOptions("-vf", filters(query))

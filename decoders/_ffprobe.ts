@@ -17,6 +17,8 @@ export interface ProbedVideo {
   rate: number;
   /** Packets that will be shown. */
   count: number;
+  /** Seconds of a tick of its times. */
+  timeBase: number;
   /** Times in display order, stream time base; null where some are missing or repeat. */
   pts: bigint[] | null;
 }
@@ -99,6 +101,7 @@ export async function probeVideo(
     width: swapped ? height : width,
     height: swapped ? width : height,
     rate: fraction(stream.avg_frame_rate),
+    timeBase,
     count: shown.length,
     pts: codec === "vp8" ? null : displayTimes(shown), // VP8 lists pictures that are never shown
   };

@@ -6,10 +6,11 @@
 import { type CropBox, cropDraws, type CropRule } from "./crops.ts";
 import { type CubeLayout, cubeLayout } from "./cubes.ts";
 import { checkDraw, checkRule, samplingDraws, type SamplingRule } from "./sampling.ts";
+import { checkSpan, type ClipSpan } from "./span.ts";
 
 /** One view to decode. */
 export interface DecodeRequest {
-  /** The video file. */
+  /** The video file, or a folder of numbered pictures. */
   path: string;
   /** Which frames. */
   sampling: SamplingRule;
@@ -23,6 +24,10 @@ export interface DecodeRequest {
   patch: number;
   /** Uniform numbers in [0, 1): `drawsNeeded` of them, the sampling's first, then the crop's. */
   draws: readonly number[];
+  /** Part of the clip that is sampled as if it were the whole. @default the whole clip */
+  span?: ClipSpan;
+  /** Pictures that a folder of pictures must have; those beyond are left out. @default all there are */
+  listedFrames?: number;
 }
 
 /** One decoded view. */
@@ -57,13 +62,13 @@ export interface ClipDecoder {
 /** Why a clip could not be decoded, with what each reason means. */
 export const BAD_CLIP_REASONS = {
   "missing": "no file at that path, or it may not be read",
-  "not-a-file": "a folder, pipe, device or circular link",
+  "not-a-file": "a folder without numbered pictures, a pipe, device or circular link",
   "empty": "a file of zero bytes",
   "not-a-video": "no known container format: text, an unfinished download, a picture, a playlist",
   "no-video-stream": "a container without a video stream, such as audio only",
   "truncated": "the file or its video stream ends before the place its container declares",
   "damaged": "the decoder met wrong data, or pictures that the container lists did not come out",
-  "too-short": "a video stream without a single picture",
+  "too-short": "a video stream, or the part of it that the list names, without a single picture",
   "unsupported-codec": "no decoder for the stream, or pictures beyond the size limit",
   "timed-out": "the deadline of the clip passed and its decoder was stopped",
   "crashed-decoder": "the process that decoded the clip died, or took more memory than it may",
@@ -124,6 +129,7 @@ export function checkRequest(
     throw new TypeError(`The path of a clip must be a text that is not empty, got ${JSON.stringify(request.path)}`);
   }
   checkRule(request.sampling);
+  if (request.span) checkSpan(request.span);
   const needed = drawsNeeded(request);
   if (request.draws.length < needed) {
     throw new RangeError(

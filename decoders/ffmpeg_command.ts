@@ -20,13 +20,15 @@ import {
   type DecodeRequest,
   MAX_PIXELS,
 } from "./decoder.ts";
-import { sampleFrames } from "./sampling.ts";
 import { checkFile } from "./_extent.ts";
+import { probePicture, sequenceOptions, sequenceUrl } from "./_ffmpeg_sequence.ts";
 import { ffmpegCommands } from "./_ffmpeg_paths.ts";
 import { type FfmpegProgram, type TakenPictures, takePictures } from "./_ffmpeg_pictures.ts";
 import { runCommand } from "./_ffmpeg_process.ts";
 import { type ProbedVideo, probeVideo } from "./_ffprobe.ts";
 import { evenBox } from "./_filters.ts";
+import { isFolder, pictureFile, readFrameFolder } from "./_frame_folder.ts";
+import { sampleSpan } from "./_sample_span.ts";
 
 export { MissingCommandError } from "./_ffmpeg_process.ts";
 
@@ -75,7 +77,7 @@ export class FfmpegCommandDecoder implements ClipDecoder {
   async decode(request: DecodeRequest, into?: Uint8Array): Promise<DecodedView> {
     const { layout, cubes } = checkRequest(request, into);
     const program = await (this.#program ??= findProgram(this.#ffmpeg));
-    const extent = checkFile(request.path);
+    const extent = isFolder(request.path) ? null : checkFile(request.path);
     const late = new CorruptClipError(
       request.path,
       "timed-out",
@@ -84,14 +86,14 @@ export class FfmpegCommandDecoder implements ClipDecoder {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(late), this.#deadlineMs);
     try {
-      const video = await probeVideo(request.path, extent, this.#ffprobe, deadline.signal);
-      const plan = planOf(request, video);
-      const take = async (count: number, stop: boolean): Promise<Taken> => {
-        const frames = sampleFrames(request.sampling, count, request.draws) as Int32Array<ArrayBuffer>;
-        const query = { path: request.path, stream: video.index, wanted: [...new Set(frames)], plan, stop };
-        return { frames, wanted: query.wanted, ...await takePictures(query, program, deadline.signal) };
-      };
-      const taken = await takeByTime(video, take) ?? await takeByCount(request.path, video, take);
+      const { video, plan, taken } = extent === null
+        ? await takeFolder(request, this.#ffprobe, program, deadline.signal)
+        : await takeVideo(
+          request,
+          await probeVideo(request.path, extent, this.#ffprobe, deadline.signal),
+          program,
+          deadline.signal,
+        );
       cutCubes(spread(taken, request.size), layout, cubes);
       return {
         cubes,
@@ -114,6 +116,57 @@ interface Taken extends TakenPictures {
   frames: Int32Array<ArrayBuffer>;
   /** The same numbers without repeats. */
   wanted: number[];
+}
+
+/** The pictures of a view with what is known of their clip. */
+interface TakenView {
+  video: ProbedVideo;
+  plan: CropPlan;
+  taken: Taken;
+}
+
+async function takeVideo(
+  request: DecodeRequest,
+  video: ProbedVideo,
+  program: FfmpegProgram,
+  signal: AbortSignal,
+): Promise<TakenView> {
+  const { path } = request;
+  const plan = planOf(request, video);
+  const take = async (count: number, stop: boolean): Promise<Taken> => {
+    const frames = sampleSpan(request, count, secondsOf(video));
+    const wanted = [...new Set(frames)];
+    return {
+      frames,
+      wanted,
+      ...await takePictures({ path, stream: video.index, wanted, plan, stop }, program, signal),
+    };
+  };
+  return { video, plan, taken: await takeByTime(video, take) ?? await takeByCount(path, video, take) };
+}
+
+/** Takes pictures of a folder: ffmpeg reads those from the first to the last wanted one, as a sequence. */
+async function takeFolder(
+  request: DecodeRequest,
+  ffprobe: string,
+  program: FfmpegProgram,
+  signal: AbortSignal,
+): Promise<TakenView> {
+  const { path } = request;
+  const folder = readFrameFolder(path, request.listedFrames);
+  const frames = sampleSpan(request, folder.count, null);
+  const wanted = [...new Set(frames)], first = wanted[0]!, last = wanted.at(-1)!;
+  const files = Array.from({ length: last - first + 1 }, (_, i) => pictureFile(folder, first + i));
+  const size = await probePicture(path, files[0]!, ffprobe, signal);
+  const video = { index: 0, ...size, rate: 0, timeBase: 0, count: folder.count, pts: null };
+  const plan = planOf(request, video);
+  const input = { url: sequenceUrl(folder), options: sequenceOptions(folder, first) };
+  const shifted = wanted.map((frame) => frame - first);
+  const pictures = await takePictures({ path, input, stream: 0, wanted: shifted, plan, stop: true }, program, signal);
+  if (pictures.came !== wanted.length) {
+    throw new CorruptClipError(path, "damaged", `${pictures.came} pictures came out of ${wanted.length} wanted ones`);
+  }
+  return { video, plan, taken: { frames, wanted, ...pictures } };
 }
 
 type Take = (count: number, stop: boolean) => Promise<Taken>;
@@ -183,4 +236,10 @@ async function findProgram(command: string): Promise<FfmpegProgram> {
   return old
     ? { command, strict: ["-xerror", "-err_detect", "explode"], passthrough: ["-vsync", "passthrough"] }
     : { command, strict: ["-xerror"], passthrough: ["-fps_mode", "passthrough"] };
+}
+
+/** Seconds from the first picture to another, or null where there is no clock. */
+function secondsOf({ pts, rate, timeBase }: ProbedVideo): ((frame: number) => number) | null {
+  if (pts !== null) return (frame) => Number(pts[frame]! - pts[0]!) * timeBase;
+  return rate > 0 ? (frame) => frame / rate : null;
 }

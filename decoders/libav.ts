@@ -2,25 +2,16 @@
  * The default decoder: libav inside this process (node-av), synchronous, one thread. Frame-exact: packets are listed
  * first, frame numbers are turned into times, and the pictures at exactly these times are taken; files without usable
  * times are decoded from the start and counted. A crash of libav takes the process along, so that runs decode in
- * child processes (`lanes.ts`). Sample aspect ratios are ignored, as the method's users do.
+ * child processes (`lanes.ts`). Sample aspect ratios are ignored, as the method's users do. A folder of pictures is a clip
+ * too (`_paint_frame_folder.ts`).
  */
-import type { Frame } from "node-av/lib";
-import { type CropPlan, planCrop, sourceBox } from "./crops.ts";
-import type { CubeLayout } from "./cubes.ts";
-import {
-  checkRequest,
-  type ClipDecoder,
-  CorruptClipError,
-  cropPart,
-  type DecodedView,
-  type DecodeRequest,
-  MAX_PIXELS,
-} from "./decoder.ts";
-import { sampleFrames } from "./sampling.ts";
+import { checkRequest, type ClipDecoder, CorruptClipError, type DecodedView, type DecodeRequest } from "./decoder.ts";
 import { OpenedVideo } from "./_demux.ts";
-import { evenBox } from "./_filters.ts";
+import { isFolder } from "./_frame_folder.ts";
+import { paintFrameFolder } from "./_paint_frame_folder.ts";
 import { decodeByCount, decodeByTime, pictureTime } from "./_pictures.ts";
 import { ViewPainter } from "./_scale.ts";
+import { ViewInProgress } from "./_view_in_progress.ts";
 
 /** Decodes views with libav in this process. Keeps buffers between clips; free it with `using`. */
 export class LibavDecoder implements ClipDecoder, Disposable {
@@ -36,7 +27,8 @@ export class LibavDecoder implements ClipDecoder, Disposable {
   decodeSync(request: DecodeRequest, into?: Uint8Array): DecodedView {
     const { layout, cubes } = checkRequest(request, into);
     const view = new ViewInProgress(request, this.#painter, layout);
-    if (!paintByTime(request, view)) paintByCount(request, view);
+    if (isFolder(request.path)) paintFrameFolder(request, view);
+    else if (!paintByTime(request, view)) paintByCount(request, view);
     this.#painter.finish(layout, cubes);
     return view.result(cubes);
   }
@@ -58,11 +50,12 @@ function paintByTime(request: DecodeRequest, view: ViewInProgress): boolean {
   const index = video.index();
   view.frameCount = index.count;
   view.timesListed = index.pts !== null;
+  view.secondsAt = secondsOf(video, index.pts);
   if (index.pts === null) return false;
   const slots = view.choose(index.count);
   const wanted = new Map([...slots].map(([frame, places]) => [index.pts![frame]!, places]));
   const damage = decodeByTime(video, [...wanted.keys()], (picture, time) => {
-    view.add(picture, wanted.get(time)!, video, time);
+    view.add(picture, wanted.get(time)!, video.turn, microseconds(video, time, 0));
   });
   return damage === null;
 }
@@ -75,7 +68,8 @@ function paintByCount(request: DecodeRequest, view: ViewInProgress): void {
     const count = decodeByCount(video, (picture, number) => {
       const places = slots.get(number);
       if (places !== undefined) {
-        view.add(picture, places, video, view.timesListed ? pictureTime(picture) : null, number);
+        const time = view.timesListed ? pictureTime(picture) : null;
+        view.add(picture, places, video.turn, microseconds(video, time, number));
       }
     });
     if (count === view.frameCount) return;
@@ -92,94 +86,18 @@ function paintByCount(request: DecodeRequest, view: ViewInProgress): void {
   throw new CorruptClipError(request.path, "damaged", "it gives another number of pictures each time");
 }
 
-/** What is known of a view while its pictures come. */
-class ViewInProgress {
-  frameCount = 0;
-  /** Whether every packet had its own time. */
-  timesListed = false;
-  #frames = new Int32Array(0);
-  #ptsUs = new BigInt64Array(0);
-  #plan: CropPlan | null = null;
-  #width = 0;
-  #height = 0;
-
-  constructor(
-    readonly request: DecodeRequest,
-    readonly painter: ViewPainter,
-    readonly layout: CubeLayout,
-  ) {}
-
-  /** Samples frame numbers. @returns Places in the view for each number, numbers ascending. */
-  choose(frameCount: number): Map<number, number[]> {
-    this.#frames = sampleFrames(this.request.sampling, frameCount, this.request.draws) as Int32Array<ArrayBuffer>;
-    this.#ptsUs = new BigInt64Array(this.#frames.length);
-    this.#plan = null;
-    const slots = new Map<number, number[]>();
-    this.#frames.forEach((frame, slot) => {
-      const places = slots.get(frame);
-      if (places === undefined) slots.set(frame, [slot]);
-      else places.push(slot);
-    });
-    return slots;
-  }
-
-  /** Takes one wanted picture. */
-  add(picture: Frame, slots: readonly number[], video: OpenedVideo, time: bigint | null, number = 0): void {
-    const width = video.turn.swaps ? picture.height : picture.width;
-    const height = video.turn.swaps ? picture.width : picture.height;
-    const plan = width === this.#width && height === this.#height && this.#plan !== null
-      ? this.#plan
-      : this.#replan(width, height);
-    this.painter.paint(picture, video.turn, plan, slots);
-    const us = microseconds(video, time, number);
-    for (const slot of slots) this.#ptsUs[slot] = us;
-  }
-
-  result(cubes: Uint8Array): DecodedView {
-    return {
-      cubes,
-      frames: this.#frames,
-      ptsUs: this.#ptsUs,
-      crop: sourceBox(this.#plan!),
-      sourceWidth: this.#width,
-      sourceHeight: this.#height,
-      frameCount: this.frameCount,
-    };
-  }
-
-  /** The crop for pictures of this size. A stream whose size changes keeps its first output geometry. */
-  #replan(width: number, height: number): CropPlan {
-    const { request, layout } = this;
-    const plan = evenBox(planCrop(request.crop, width, height, request.size, cropPart(request)));
-    if (plan.scaledWidth * plan.scaledHeight > MAX_PIXELS) {
-      throw new CorruptClipError(
-        request.path,
-        "damaged",
-        `a picture of ${width}x${height} pixels is too long and thin to be resized to ${request.size}`,
-      );
-    }
-    if (this.#plan === null) {
-      this.#plan = plan;
-      this.#width = width;
-      this.#height = height;
-      this.painter.begin(plan, layout.frames);
-      return plan;
-    }
-    if (plan.scaledWidth !== this.#plan.scaledWidth || plan.scaledHeight !== this.#plan.scaledHeight) {
-      throw new CorruptClipError(
-        request.path,
-        "damaged",
-        `its pictures change from ${this.#width}x${this.#height} to ${width}x${height} pixels`,
-      );
-    }
-    return plan;
-  }
-}
-
 /** Time of a picture; where the packets do not all have one, its number at the stream's mean rate. */
 function microseconds(video: OpenedVideo, time: bigint | null, number: number): bigint {
   const { num, den } = video.timeBase;
   if (time !== null) return time * 1_000_000n * BigInt(num) / BigInt(den);
   const rate = video.stream.avgFrameRate;
   return rate.num > 0 ? BigInt(Math.round(number * 1e6 * rate.den / rate.num)) : 0n;
+}
+
+/** Seconds from the first picture to another: by the listed times, else by the mean rate; null where there is neither. */
+function secondsOf(video: OpenedVideo, pts: readonly bigint[] | null): ((frame: number) => number) | null {
+  const { num, den } = video.timeBase;
+  if (pts !== null) return (frame) => Number(pts[frame]! - pts[0]!) * num / den;
+  const rate = video.stream.avgFrameRate;
+  return rate.num > 0 ? (frame) => frame * rate.den / rate.num : null;
 }
