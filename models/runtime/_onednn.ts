@@ -14,6 +14,11 @@ const WORTH = { matmulOperations: 2e7, softmaxElements: 1e6, layerNormElements: 
 /** Element types oneDNN may compute in here. */
 export type OneDnnTypes = readonly ("f32" | "bf16")[];
 
+/** Whether the text of a program calls oneDNN. */
+export function callsOneDnn(text: string): boolean {
+  return text.includes("__onednn");
+}
+
 /** What a matrix product is besides its operands. */
 export interface MatmulForm {
   readonly transposeA: boolean;

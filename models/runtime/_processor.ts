@@ -12,24 +12,46 @@ const FEATURES: Readonly<Record<string, readonly [leaf: number, register: number
 };
 /** `struct cpuid_feature`: four registers as the processor reports them, then those the system lets programs use. */
 const USABLE_OFFSET = 16;
+const REGISTERS = 4;
+/** More leaves than any glibc has; those that it does not have are all zero. */
+const LEAVES = 32;
+
+/** The usable features of a leaf, by register. */
+type FeatureLeaf = (leaf: number) => Uint32Array;
 
 /** Features that programs may use, under the names of `/proc/cpuinfo`; empty where they cannot be asked for. */
 export function processorFlags(): ReadonlySet<string> {
-  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return new Set();
+  const flags = askProcessor((usable) => {
+    const has = ([leaf, register, bit]: readonly [number, number, number]) =>
+      (usable(leaf)[register]! >>> bit & 1) === 1;
+    return new Set(Object.entries(FEATURES).filter(([, place]) => has(place)).map(([name]) => name));
+  });
+  return flags ?? new Set();
+}
+
+/** All features that programs may use, as text to compare; undefined where they cannot be asked for. */
+export function processorFeatures(): string | undefined {
+  return askProcessor((usable) => {
+    return Array.from({ length: LEAVES }, (_, leaf) => [...usable(leaf)].map((bits) => bits.toString(16))).join(" ");
+  });
+}
+
+function askProcessor<T>(ask: (usable: FeatureLeaf) => T): T | undefined {
+  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return undefined;
   let libc;
   try {
     libc = Deno.dlopen("libc.so.6", { __x86_get_cpuid_feature_leaf: { parameters: ["u32"], result: "pointer" } });
   } catch {
     // Another C library, or an older one.
-    return new Set();
+    return undefined;
   }
   try {
-    const has = ([leaf, register, bit]: readonly [number, number, number]) => {
+    return ask((leaf) => {
       const feature = libc.symbols.__x86_get_cpuid_feature_leaf(leaf);
-      return feature !== null &&
-        (new Deno.UnsafePointerView(feature).getUint32(USABLE_OFFSET + 4 * register) >>> bit & 1) === 1;
-    };
-    return new Set(Object.entries(FEATURES).filter(([, place]) => has(place)).map(([name]) => name));
+      if (feature === null) return new Uint32Array(REGISTERS);
+      const view = new Deno.UnsafePointerView(feature);
+      return Uint32Array.from({ length: REGISTERS }, (_, register) => view.getUint32(USABLE_OFFSET + 4 * register));
+    });
   } finally {
     libc.close();
   }

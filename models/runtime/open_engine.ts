@@ -1,6 +1,7 @@
 /** Choosing the engine: XLA where its plugin is there or can be fetched, else TensorFlow.js. */
 import type { Engine } from "./engine.ts";
 import { fetchPlugin, type FetchProgress, namedPlugin, NamedPluginError, type PluginDevice } from "./plugin.ts";
+import { userProgramCache } from "./program_cache.ts";
 import { openXlaEngine, XlaEngine } from "./xla.ts";
 
 /** Options of {@linkcode openEngine}. */
@@ -46,14 +47,15 @@ export function preferredCompute(engine: Engine): "f32" | "bf16" {
   return engine instanceof XlaEngine ? engine.preferredCompute : "f32";
 }
 
-async function openXla({ device = "auto", devices = 1, onProgress, signal }: OpenEngineOptions): Promise<Engine> {
+async function openXla(options: OpenEngineOptions): Promise<Engine> {
+  const { device = "auto", devices = 1, warn, onProgress, signal } = options;
   const platform = device === "auto" ? deviceOfNamedPlugin() : device;
   const plugin = await fetchPlugin({
     device: platform,
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });
-  return await openXlaEngine({ plugin, platform, devices });
+  return await openXlaEngine({ plugin, platform, devices, programs: userProgramCache(warn) });
 }
 
 /** A plugin's platform is known for certain only once it is open, and must be known before: its name tells. */

@@ -7,6 +7,7 @@
  */
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { cacheFolder } from "./_cache_folder.ts";
 import { downloadWheel } from "./_installer.ts";
 import { sha256OfFile, unpackMember } from "./_wheel.ts";
 import { PluginError } from "./_plugin_error.ts";
@@ -188,13 +189,9 @@ function pathIn(folder: string, { name, version, member, memberSha256 }: PluginW
 }
 
 function defaultFolder(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME");
-  if (cache !== undefined && cache.startsWith("/")) return join(cache, "tubelet", "plugins");
-  const home = Deno.env.get("HOME");
-  if (home === undefined) {
-    throw new PluginError(`Set HOME or XDG_CACHE_HOME to keep the XLA plugin, or ${PLUGIN_VARIABLE}`);
-  }
-  return join(home, ".cache", "tubelet", "plugins");
+  const folder = cacheFolder("plugins");
+  if (folder !== undefined) return folder;
+  throw new PluginError(`Set HOME or XDG_CACHE_HOME to keep the XLA plugin, or ${PLUGIN_VARIABLE}`);
 }
 
 /** Bytes of a file; undefined if there is none. */

@@ -7,7 +7,7 @@
  * A run queues work and returns; reading a result waits for it and reports what went wrong. On CPU a run that consumes
  * inputs returns when it is done: start it, prepare the next batch, then wait. A fault inside the plugin ends the process
  * by a signal, so long jobs belong in a child process. Speed on CPU also needs the allocator set up before the process
- * starts. Not here: devices of other machines (`docs/scale.md`), programs kept on disk.
+ * starts. Not here: devices of other machines (`docs/scale.md`).
  */
 import { type DType, input, matmul, type Program, program as collect, type Shape, sizeOf } from "../tensor/mod.ts";
 import {
@@ -21,13 +21,15 @@ import {
   type MemoryNeed,
   type Placement,
 } from "./engine.ts";
-import type { OneDnnTypes } from "./_onednn.ts";
+import { callsOneDnn, type OneDnnTypes } from "./_onednn.ts";
 import { oneDnnTypes, processorFlags } from "./_processor.ts";
+import { type ProgramIdentity, programIdentity } from "./_program_identity.ts";
 import { PjrtApi, PjrtError } from "./pjrt/api.ts";
 import { type Loaded, PjrtClient } from "./pjrt/client.ts";
 import type { OptionValue } from "./pjrt/options.ts";
 import { PLUGIN_VARIABLE, PluginError } from "./plugin.ts";
 import { blockShape, outputPlacements } from "./_partition.ts";
+import { type ProgramCache, programKey } from "./program_cache.ts";
 import { type HloOptions, stableHlo } from "./stablehlo.ts";
 
 /** Options of {@linkcode openXlaEngine}. */
@@ -40,6 +42,8 @@ export interface XlaOptions {
   devices?: number;
   /** Element types for which oneDNN's kernels are called on CPU. @default what the processor is good at */
   oneDnn?: OneDnnTypes;
+  /** Where compiled programs are kept for other processes. @default nowhere */
+  programs?: ProgramCache | undefined;
 }
 
 /** What a client is created with for a number of devices. */
@@ -62,13 +66,22 @@ const WIDE_VECTORS = Uint8Array.from([
  * @throws {PluginError} if the plugin cannot be opened
  * @throws {DeviceCountError} if the machine has fewer devices
  */
-export async function openXlaEngine({ plugin, platform = "cpu", devices = 1, oneDnn }: XlaOptions): Promise<XlaEngine> {
+export async function openXlaEngine(options: XlaOptions): Promise<XlaEngine> {
+  const { plugin, platform = "cpu", devices = 1, oneDnn, programs } = options;
   quietLogs();
   const client = await PjrtClient.create(openPlugin(plugin), clientOptions(platform, devices), devices);
-  if (client.platform !== "cpu") return new XlaEngine(client, { bf16Products: true });
+  const identity = programs && programIdentity(client, plugin);
+  const kept = identity && { programs, identity };
+  if (client.platform !== "cpu") return new XlaEngine(client, { bf16Products: true }, undefined, kept);
   const wanted = oneDnn ?? oneDnnTypes(processorFlags());
   const types = wanted.length > 0 && await hasOneDnn(client) ? wanted : [];
-  return new XlaEngine(client, { oneDnn: types }, types.includes("bf16") ? WIDE_VECTORS : undefined);
+  return new XlaEngine(client, { oneDnn: types }, types.includes("bf16") ? WIDE_VECTORS : undefined, kept);
+}
+
+/** A cache, and what the programs of an engine depend on beside their text. */
+interface KeptPrograms {
+  readonly programs: ProgramCache;
+  readonly identity: ProgramIdentity;
 }
 
 function openPlugin(path: string): PjrtApi {
@@ -107,6 +120,7 @@ export class XlaEngine implements Engine {
   readonly description: string;
   readonly #lowering: HloOptions;
   readonly #overrides: Uint8Array | undefined;
+  readonly #kept: KeptPrograms | undefined;
   /** The last launch queued; launches follow each other. */
   #last: Promise<unknown> = Promise.resolve();
   #queued = 0;
@@ -114,8 +128,12 @@ export class XlaEngine implements Engine {
   #later: (() => void)[] = [];
   #alive = 0;
 
-  /** @param overrides Serialised flags for every compilation */
-  constructor(readonly client: PjrtClient, lowering: HloOptions, overrides?: Uint8Array) {
+  /**
+   * @param overrides Serialised flags for every compilation
+   * @param kept Where compiled programs are kept
+   */
+  constructor(readonly client: PjrtClient, lowering: HloOptions, overrides?: Uint8Array, kept?: KeptPrograms) {
+    this.#kept = kept;
     this.#lowering = { ...lowering, devices: client.deviceCount };
     this.#overrides = overrides;
     const { platform, device, deviceCount, api } = client;
@@ -140,12 +158,27 @@ export class XlaEngine implements Engine {
     const text = stableHlo(program, this.#lowering);
     const { inputs, outputs } = program;
     try {
-      const loaded = await this.client.compile(text, inputs.length, outputs.length, this.#overrides);
+      const loaded = await this.#compile(text, inputs.length, outputs.length);
       this.#alive++;
       return new XlaExecutable(this, program, loaded);
     } catch (error) {
       throw explain(error, `Program ${program.name} does not compile`);
     }
+  }
+
+  /** Compiles a text, or takes what was compiled of it before. */
+  async #compile(text: string, inputs: number, outputs: number): Promise<Loaded> {
+    const compile = () => this.client.compile(text, inputs, outputs, this.#overrides);
+    // The plugin ends the process when it is asked for the bytes of a program with such calls.
+    if (this.#kept === undefined || callsOneDnn(text)) return await compile();
+    const { programs, identity } = this.#kept;
+    const options = `${this.client.deviceCount} devices, flags ${this.#overrides ?? "none"}`;
+    return await programs.get(programKey({ ...identity, options, text }), {
+      compile,
+      // A plugin need not be able to write programs down.
+      serialize: (loaded) => this.client.serialize(loaded).catch(() => undefined),
+      load: (bytes) => this.client.load(bytes, inputs, outputs),
+    });
   }
 
   upload(data: HostArray, shape: Shape, dtype: DType, placement: Placement = "copies"): DeviceBuffer {

@@ -117,6 +117,38 @@ export class PjrtClient {
     return this.#loaded(address, inputCount, outputCount);
   }
 
+  /**
+   * A program as bytes that {@linkcode load} takes, in this plugin's own form. CPU plugins end the process where a program
+   * calls oneDNN.
+   */
+  async serialize(loaded: Loaded): Promise<Uint8Array<ArrayBuffer>> {
+    const executable = this.#executable(loaded.address);
+    try {
+      const args = await this.api.callElsewhere("Executable_Serialize", new Args().u64(16, executable));
+      const [bytes, size, owner, free] = [args.readU64(24), args.readNumber(32), args.readU64(40), args.readU64(48)];
+      const copy = new Uint8Array(
+        Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(bytes)!, size).slice(0),
+      );
+      const deleter = Deno.UnsafePointer.create<never>(free)!;
+      new Deno.UnsafeFnPointer(deleter, { parameters: ["usize"], result: "void" }).call(owner);
+      return copy;
+    } finally {
+      this.api.call("Executable_Destroy", new Args().u64(16, executable));
+    }
+  }
+
+  /** A program that the same build of the plugin wrote on a machine like this one. */
+  async load(bytes: Uint8Array<ArrayBuffer>, inputCount: number, outputCount: number): Promise<Loaded> {
+    const args = new Args().u64(16, this.#address).array(24, bytes).u64(32, bytes.length);
+    const address = (await this.api.callElsewhere("Executable_DeserializeAndLoad", args)).readU64(40);
+    return this.#loaded(address, inputCount, outputCount);
+  }
+
+  /** What a loaded program is made from; a reference to destroy. */
+  #executable(loaded: bigint): bigint {
+    return this.api.call("LoadedExecutable_GetExecutable", new Args().u64(16, loaded)).readU64(24);
+  }
+
   /** The blocks to launch a loaded program with. */
   #loaded(address: bigint, inputCount: number, outputCount: number): Loaded {
     const inputs = this.#devices.map(() => new BigUint64Array(inputCount));
@@ -173,8 +205,7 @@ export class PjrtClient {
   }
 
   #memoryNeed(loaded: bigint): MemoryNeed | null {
-    const args = this.api.call("LoadedExecutable_GetExecutable", new Args().u64(16, loaded));
-    const executable = new Args().u64(16, args.readU64(24));
+    const executable = new Args().u64(16, this.#executable(loaded));
     try {
       const stats = this.api.call("Executable_GetCompiledMemoryStats", executable);
       return {
