@@ -1,35 +1,60 @@
 /** Tries the parts of this machine. Libraries are loaded when their part is tried, so that a broken one is a finding. */
 import fs from "node:fs";
 import { dirname, resolve } from "node:path";
-import type { Engine } from "../models/runtime/engine.ts";
+import { acceleratorFacts, acceleratorObstacle } from "./_doctor_accelerators.ts";
+import type { NativePart } from "./_doctor_child.ts";
+import { measureDisk } from "./_doctor_disk.ts";
+import { tryInChild } from "./_doctor_native.ts";
+import type { Finding, Part, Probe } from "./_doctor_parts.ts";
 import { reasonOf } from "./inspection.ts";
 import { formatAmount, formatBytes } from "./units.ts";
 
 /** Commands that can fetch the plugin; models/runtime runs them as pip. */
 const INSTALLERS: readonly (readonly string[])[] = [["pip"], ["pip3"], ["python3", "-m", "pip"], ["uv"]];
 
-/**
- * Probes of this machine, by part.
- *
- * @param cache The folder of shards; it need not exist.
- */
-export function systemProbes(cache: string) {
+/** What to try. */
+export interface ProbeOptions {
+  /** The folder of shards; it need not exist. */
+  cache: string;
+  /** Whether to measure what works; some twenty seconds. */
+  measure: boolean;
+  /** Ends what is being tried. */
+  signal?: AbortSignal;
+}
+
+/** Probes of this machine, by part. */
+export function systemProbes(options: ProbeOptions): Record<Part, Probe> {
   return {
-    cores: () => formatAmount(navigator.hardwareConcurrency, "core"),
+    cores: () => ({ found: formatAmount(navigator.hardwareConcurrency, "core") }),
     memory: () => {
       const { available, total } = Deno.systemMemoryInfo();
-      return `${formatBytes(available)} of ${formatBytes(total)} free`;
+      return { found: `${formatBytes(available)} of ${formatBytes(total)} free` };
     },
-    cache: () => probeCache(cache),
-    libav: probeLibav,
+    cache: () => probeCache(options),
+    libav: () =>
+      tryNative("libav", options, "run deno install to fetch node-av again, or decode with --decoder ffmpeg"),
     ffmpeg: probeFfmpeg,
-    tfjs: probeTfjs,
-    xla: probeXla,
+    tfjs: () => tryNative("tfjs", options, "run deno install to fetch its packages again, or take --engine xla"),
+    xla: () => probeXla(options),
+    cuda: () => probeAccelerator("cuda", options),
+    tpu: () => probeAccelerator("tpu", options),
   };
 }
 
+/** Tries a part in a process of its own, with a folder that is gone afterwards. */
+async function tryNative(part: NativePart, { measure, signal }: ProbeOptions, mend: string): Promise<Finding> {
+  const folder = Deno.makeTempDirSync({ prefix: "doctor-" });
+  try {
+    return await tryInChild(part, { folder, measure, ...(signal && { signal }) });
+  } catch (error) {
+    throw new Error(`${reasonOf(error)}: ${mend}`);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
 /** Makes a file where the cache lies or would be made, and removes it. */
-function probeCache(cache: string): string {
+function probeCache({ cache, measure }: ProbeOptions): Finding {
   let folder = resolve(cache);
   while (!fs.existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
   try {
@@ -38,41 +63,40 @@ function probeCache(cache: string): string {
     throw new Error(`${folder} cannot be written (${reasonOf(error)}): mend its rights, or name a folder with --cache`);
   }
   const { bavail, bsize } = fs.statfsSync(folder);
-  return `${resolve(cache)} can be written, ${formatBytes(bavail * bsize)} free`;
+  const measured = measure ? measureDisk(folder) : undefined;
+  return {
+    found: `${resolve(cache)} can be written, ${formatBytes(bavail * bsize)} free`,
+    ...(measured && { measured }),
+  };
 }
 
-async function probeLibav(): Promise<string> {
-  const folder = Deno.makeTempDirSync({ prefix: "doctor-" });
-  try {
-    const { checkLibav } = await import("../decoders/self_check.ts");
-    return `decodes ${checkLibav(folder).join(" and ")} in this process`;
-  } catch (error) {
-    throw new Error(`${reasonOf(error)}: run deno install to fetch node-av again, or decode with --decoder ffmpeg`);
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
-  }
-}
-
-async function probeFfmpeg(): Promise<string> {
+async function probeFfmpeg(): Promise<Finding> {
   const { FfmpegCommandDecoder } = await import("../decoders/ffmpeg_command.ts");
   await new FfmpegCommandDecoder().check();
-  return "ffmpeg and ffprobe start, for --decoder ffmpeg";
+  return { found: "ffmpeg and ffprobe start, for --decoder ffmpeg" };
 }
 
-async function probeTfjs(): Promise<string> {
-  const { openTfjsEngine } = await import("../models/runtime/tfjs.ts");
-  await using engine = await openTfjsEngine();
-  return await tryEngine(engine);
-}
-
-async function probeXla(): Promise<string> {
+async function probeXla(options: ProbeOptions): Promise<Finding> {
   const { findPlugin, namedPlugin, PLUGIN_VARIABLE } = await import("../models/runtime/plugin.ts");
   const plugin = findPlugin();
   if (plugin === undefined) throw new Error(await howToGetXla(PLUGIN_VARIABLE));
-  const { openEngine } = await import("../models/runtime/open_engine.ts");
-  await using engine = await openEngine({ engine: "xla" });
   const origin = namedPlugin() === undefined ? "fetched" : `named by ${PLUGIN_VARIABLE}`;
-  return `${await tryEngine(engine)}, plugin ${plugin} (${origin})`;
+  const mend = `name another plugin than ${plugin} with ${PLUGIN_VARIABLE}, or take --engine tfjs`;
+  const { found, ...rest } = await tryNative("xla", options, mend);
+  return { found: `${found}, plugin ${plugin} (${origin})`, ...rest };
+}
+
+async function probeAccelerator(device: "cuda" | "tpu", options: ProbeOptions): Promise<Finding> {
+  const facts = await acceleratorFacts();
+  const obstacle = acceleratorObstacle(device, facts);
+  if (obstacle !== undefined) throw new Error(obstacle);
+  const plugin = facts.plugin(device);
+  const { found, ...rest } = await tryNative(
+    device,
+    options,
+    `name its plugin instead of ${plugin}, or take --device cpu`,
+  );
+  return { found: `${found}, plugin ${plugin}`, ...rest };
 }
 
 async function howToGetXla(variable: string): Promise<string> {
@@ -95,24 +119,4 @@ async function starts([command, ...args]: readonly string[]): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/**
- * Multiplies two matrices.
- *
- * @returns What the engine is.
- * @throws {Error} if the product is wrong
- */
-export async function tryEngine(engine: Engine): Promise<string> {
-  const { input, matmul, program } = await import("../models/tensor/mod.ts");
-  const product = matmul(input("a", [2, 2]), input("b", [2, 2]));
-  using compiled = await engine.compile(program("doctor", { product }));
-  using a = engine.upload(Float32Array.of(1, 2, 3, 4), [2, 2], "f32");
-  using b = engine.upload(Float32Array.of(5, 6, 7, 8), [2, 2], "f32");
-  using result = (await compiled.run(new Map([["a", a], ["b", b]]))).get("product")!;
-  const found = (await result.read()).join(", ");
-  if (found !== "19, 22, 43, 50") {
-    throw new Error(`${engine.description} computes a wrong product, ${found}: choose the other one with --engine`);
-  }
-  return `${engine.description}, multiplies`;
 }

@@ -1,17 +1,14 @@
 /**
- * What works on this machine: every part that training needs is tried, not asked for its version. Engines come last,
- * since a fault inside a native library ends the process; what was found before has been told by then.
+ * What works on this machine, and how fast: every part that training needs is tried, not asked for its version. What may
+ * end the process by a fault inside a native library is tried in a process of its own.
  */
+import { type Part, PARTS, type Probe } from "./_doctor_parts.ts";
+import { type Measured, speedText } from "./_doctor_speeds.ts";
 import { printable } from "./report/printable.ts";
 
-export { systemProbes } from "./_doctor_probes.ts";
-
-/** The parts, in the order in which they are tried. */
-export const PARTS = ["cores", "memory", "cache", "libav", "ffmpeg", "tfjs", "xla"] as const;
-export type Part = typeof PARTS[number];
-
-/** Tries a part: says what works, or throws what is missing and what mends it. */
-export type Probe = () => string | Promise<string>;
+export { type Finding, type Part, PARTS, type Probe } from "./_doctor_parts.ts";
+export { type Measured, speedText } from "./_doctor_speeds.ts";
+export { type ProbeOptions, systemProbes } from "./_doctor_probes.ts";
 
 /** One part and how it fared. */
 export interface Check {
@@ -19,6 +16,8 @@ export interface Check {
   readonly ok: boolean;
   /** What works, or the reason why not and the mend. */
   readonly found: string;
+  /** By name and unit; null where nothing was measured. */
+  readonly measured: Measured | null;
 }
 
 /** The whole finding. */
@@ -31,7 +30,7 @@ export interface Diagnosis {
 /** Of each group, one part has to work. */
 const NEEDED: readonly { what: string; parts: readonly Part[] }[] = [
   { what: "no decoder works", parts: ["libav", "ffmpeg"] },
-  { what: "no engine works", parts: ["xla", "tfjs"] },
+  { what: "no engine works", parts: ["xla", "tfjs", "cuda", "tpu"] },
 ];
 
 /** Training cannot run here; a task ends with exit code 1. */
@@ -47,28 +46,38 @@ export class NotReadyError extends Error {
   }
 }
 
+/** Options of {@linkcode diagnose}. */
+export interface DiagnoseOptions {
+  /** Told as soon as a part was tried. */
+  onCheck?: (check: Check) => void;
+  /** Stops between two parts. */
+  signal?: AbortSignal;
+}
+
 /**
  * Tries every part.
  *
  * @param probes How each is tried.
- * @param onCheck Told as soon as a part was tried.
+ * @throws the signal's reason
  */
 export async function diagnose(
   probes: Readonly<Record<Part, Probe>>,
-  onCheck: (check: Check) => void = () => {},
+  { onCheck = () => {}, signal }: DiagnoseOptions = {},
 ): Promise<Diagnosis> {
   const checks: Check[] = [];
   for (const part of PARTS) {
     const check = await tryOut(part, probes[part]);
+    signal?.throwIfAborted();
     checks.push(check);
     onCheck(check);
   }
   return { ready: NEEDED.every(({ parts }) => anyWorks(checks, parts)), checks };
 }
 
-/** A check as a line of text. */
-export function checkLine({ part, ok, found }: Check): string {
-  return `${ok ? "OK" : "missing"}`.padEnd(9) + part.padEnd(8) + printable(found);
+/** A check as one line of text, or two. */
+export function checkLines({ part, ok, found, measured }: Check): string[] {
+  const lines = [`${ok ? "OK" : "missing"}`.padEnd(9) + part.padEnd(8) + printable(found)];
+  return measured ? [...lines, " ".repeat(17) + speedText(measured)] : lines;
 }
 
 function anyWorks(checks: readonly Check[], parts: readonly Part[]): boolean {
@@ -77,8 +86,9 @@ function anyWorks(checks: readonly Check[], parts: readonly Part[]): boolean {
 
 async function tryOut(part: Part, probe: Probe): Promise<Check> {
   try {
-    return { part, ok: true, found: await probe() };
+    const { found, measured = null } = await probe();
+    return { part, ok: true, found, measured };
   } catch (error) {
-    return { part, ok: false, found: error instanceof Error ? error.message : String(error) };
+    return { part, ok: false, found: error instanceof Error ? error.message : String(error), measured: null };
   }
 }

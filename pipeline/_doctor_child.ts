@@ -1,0 +1,79 @@
+/**
+ * The doctor's child process: tries the part that its first argument names and prints what it does as lines of JSON, the
+ * finding last. With a second argument, a folder, it also measures there.
+ */
+import type { Engine } from "../models/runtime/engine.ts";
+import { openEngine, type OpenEngineOptions } from "../models/runtime/open_engine.ts";
+import { PLUGIN_VARIABLE } from "../models/runtime/plugin.ts";
+import { watchEngine } from "../models/runtime/watch_engine.ts";
+import { XlaEngine } from "../models/runtime/xla.ts";
+import type { Finding } from "./_doctor_parts.ts";
+
+/** A line of the child: what it begins, what it found, or why it found nothing. */
+export type ChildLine = { readonly doing: string } | { readonly finding: Finding } | { readonly error: string };
+
+/** Parts that may end the process they are tried in. */
+export const NATIVE_PARTS = ["libav", "tfjs", "xla", "cuda", "tpu"] as const;
+export type NativePart = typeof NATIVE_PARTS[number];
+
+const DECODING_S = 1;
+
+const CHOICES: Readonly<Record<Exclude<NativePart, "libav">, OpenEngineOptions>> = {
+  tfjs: { engine: "tfjs" },
+  xla: { engine: "xla" },
+  cuda: { engine: "xla", device: "cuda" },
+  tpu: { engine: "xla", device: "tpu" },
+};
+
+const now = () => performance.now();
+const tell = (line: ChildLine) => console.log(JSON.stringify(line));
+const doing = (doing: string) => tell({ doing });
+
+async function tryLibav(folder: string, measures: boolean): Promise<Finding> {
+  const { checkLibav, timeLibav } = await import("../decoders/self_check.ts");
+  doing("decoding");
+  const found = `decodes ${checkLibav(folder).join(" and ")} in this process`;
+  return measures ? { found, measured: { decodedClipsPerSecond: timeLibav(folder, DECODING_S, now) } } : { found };
+}
+
+async function tryPart(part: Exclude<NativePart, "libav">, measures: boolean): Promise<Finding> {
+  const { measureEngine, tryEngine } = await import("./_doctor_engine.ts");
+  doing("opening the engine");
+  await using engine = watchEngine(await openEngine(CHOICES[part]), doing);
+  checkPlatform(part, engine);
+  const works = await tryEngine(engine);
+  const measured = measures ? await measureEngine(engine, now) : undefined;
+  const found = part === "tfjs" ? works + await slowerBecause(engine) : works;
+  return { found, ...(measured && { measured }) };
+}
+
+/** A plugin that is named in the environment is taken for whatever device was asked for. */
+function checkPlatform(part: NativePart, engine: Engine): void {
+  if (!(engine instanceof XlaEngine) || (part !== "cuda" && part !== "tpu")) return;
+  const { platform } = engine.client;
+  if ((platform === "tpu") === (part === "tpu") && platform !== "cpu") return;
+  throw new Error(`the plugin named by ${PLUGIN_VARIABLE} is for ${platform}, not for ${part}`);
+}
+
+/** Why TensorFlow.js does without its native library, if it does. */
+async function slowerBecause({ description }: Engine): Promise<string> {
+  if (description.includes("tensorflow backend")) return "";
+  const { openTfjsEngine } = await import("../models/runtime/tfjs.ts");
+  try {
+    doing("loading TensorFlow's library");
+    await using _engine = await openTfjsEngine({ backend: "tensorflow" });
+    return "";
+  } catch (error) {
+    return `; not on its faster library: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+if (import.meta.main) {
+  const [part, folder, measure] = Deno.args as [NativePart, string, string | undefined];
+  try {
+    const measures = measure !== undefined;
+    tell({ finding: part === "libav" ? await tryLibav(folder, measures) : await tryPart(part, measures) });
+  } catch (error) {
+    tell({ error: error instanceof Error ? error.message : String(error) });
+  }
+}
