@@ -249,6 +249,10 @@ export class LocalValues {
       const source = op.axes.indexOf(split);
       return make([source < 0 || operands[0]!.shape[source] === 1 ? null : source]);
     }
+    if (op.kind === "reshape") {
+      const source = movedByReshape(tensor.shape, split, operands[0]!.shape, this.devices);
+      if (source !== null) return make([source]);
+    }
     if (RULES[op.kind] === alike) return make(operands.map(() => split));
     return this.writer.ownBlock(this.get(tensor, null), split, this.devices);
   }
@@ -256,5 +260,6 @@ export class LocalValues {
 
 /** Whether a value that every device has costs nothing to make. */
 function isFree({ op, inputs }: Tensor, onAll: (input: Tensor) => boolean): boolean {
-  return op.kind === "constant" || op.kind === "iota" || (op.kind === "broadcast" && onAll(inputs[0]!));
+  return op.kind === "constant" || op.kind === "iota" ||
+    ((op.kind === "broadcast" || op.kind === "reshape") && onAll(inputs[0]!));
 }

@@ -1,7 +1,10 @@
 /** Several devices, virtual ones of the CPU plugin: what they compute together is what one computes. */
-import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { DeviceCountError, PjrtClient } from "../../../models/runtime/pjrt/client.ts";
+import { PjrtApi } from "../../../models/runtime/pjrt/api.ts";
 import { fetchPlugin } from "../../../models/runtime/plugin.ts";
-import { openXlaEngine, type XlaBuffer, type XlaEngine } from "../../../models/runtime/xla.ts";
+import { stableHlo } from "../../../models/runtime/stablehlo.ts";
+import { type XlaBuffer, type XlaEngine } from "../../../models/runtime/xla.ts";
 import {
   add,
   broadcast,
@@ -28,19 +31,9 @@ import {
   type Tensor,
   transpose,
 } from "../../../models/tensor/mod.ts";
-import { xlaEngine } from "../_engines.ts";
+import { devicesEngine, xlaIsHere } from "../_devices.ts";
 
-const one = await xlaEngine() as XlaEngine | undefined;
-const ignore = one === undefined;
-const opened = new Map<number, Promise<XlaEngine>>();
-
-/** An engine on so many virtual devices, opened once. */
-async function on(devices: number): Promise<XlaEngine> {
-  if (devices === 1) return one!;
-  const engine = opened.get(devices) ?? openXlaEngine({ plugin: await fetchPlugin(), devices });
-  opened.set(devices, engine);
-  return await engine;
-}
+const ignore = !xlaIsHere;
 
 /** 8 clips of 4 tokens, 6 wide: small whole numbers, so that sums are exact in any order. */
 const BATCH = [8, 4, 6] as const;
@@ -112,7 +105,7 @@ for (const [what, output, placement] of CASES) {
     name: `two devices: ${what}`,
     ignore,
     async fn() {
-      const [expected, found] = [await run(one!, output), await run(await on(2), output)];
+      const [expected, found] = [await run(await devicesEngine(1), output), await run(await devicesEngine(2), output)];
       assertEquals(found.placement, placement);
       // Exponentials and roots are rounded; all else here is exact, whatever the order of sums.
       const tolerance = /softmax|norm/.test(what) ? 1e-6 : 0;
@@ -121,3 +114,85 @@ for (const [what, output, placement] of CASES) {
     },
   });
 }
+
+Deno.test("a gradient of bf16 products is added up over devices in f32", () => {
+  const [a, b] = [convert(x, "bf16"), convert(multiply(x, 2), "bf16")].map((tensor) => reshape(tensor, [32, 6]));
+  const gradient = matmul(a!, b!, { transposeA: true });
+  const text = stableHlo(program("gradient", { gradient }, { batch: [x] }), { devices: 4 });
+  assertStringIncludes(text, "@main(%arg0: tensor<2x4x6xf32>) -> (tensor<6x6xbf16>)");
+  assertStringIncludes(text, "<{replica_groups = dense<[[0, 1, 2, 3]]> : tensor<1x4xi64>}> ({");
+  assertStringIncludes(text, "}) : (tensor<6x6xf32>) -> tensor<6x6xf32>");
+});
+
+Deno.test({
+  name: "a batch that the devices do not divide is refused when it is compiled and when it is uploaded",
+  ignore,
+  async fn() {
+    const engine = await devicesEngine(2);
+    const odd = input("odd", [3, 2]);
+    const message = "A batch of 3 cannot be shared out evenly over 2 devices: take a multiple of 2";
+    await assertRejects(
+      () => engine.compile(program("odd", { y: add(odd, 1) }, { batch: [odd] })),
+      RangeError,
+      message,
+    );
+    assertThrows(() => engine.upload(new Float32Array(6), [3, 2], "f32", "rows"), RangeError, message);
+    using copies = engine.upload(new Float32Array(6), [3, 2], "f32");
+    assertEquals(await copies.read(), new Float32Array(6), "what is not batch data need not be divided");
+  },
+});
+
+Deno.test({
+  name: "batch data that lies on every device, and other data that is shared out, are refused before anything runs",
+  ignore,
+  async fn() {
+    const engine = await devicesEngine(2);
+    const [a, b] = [input("a", [2]), input("b", [2])];
+    using executable = await engine.compile(program("sum", { y: add(a, sum(b)) }, { batch: [a] }));
+    const upload = (placement: "rows" | "copies") => engine.upload(Float32Array.of(1, 2), [2], "f32", placement);
+    using rows = upload("rows");
+    using copies = upload("copies");
+    const run = (a: XlaBuffer, b: XlaBuffer) => executable.run(new Map([["a", a], ["b", b]]));
+    await assertRejects(
+      () => run(copies as XlaBuffer, copies as XlaBuffer),
+      TypeError,
+      "Input a of program sum lies on the devices as copies, expected rows",
+    );
+    await assertRejects(() => run(rows as XlaBuffer, rows as XlaBuffer), TypeError, "Input b of program sum lies on");
+    using y = (await run(rows as XlaBuffer, copies as XlaBuffer)).get("y")!;
+    assertEquals(await y.read(), Float32Array.of(4, 5));
+  },
+});
+
+Deno.test({
+  name: "more devices than there are is an error of exit code 2",
+  ignore,
+  async fn() {
+    const api = PjrtApi.open(await fetchPlugin());
+    const error = await assertRejects(() => PjrtClient.create(api, { cpu_device_count: 2n }, 3), DeviceCountError);
+    assertStringIncludes(error.message, "3 cpu devices were asked for, but the plugin finds only 2 on this machine");
+    assertEquals(error.exitCode, 2);
+  },
+});
+
+Deno.test({
+  name: "donated state stays on every device, and nothing is left behind",
+  ignore,
+  async fn() {
+    const engine = await devicesEngine(4);
+    const [w, clips] = [input("w", [2]), input("clips", [4, 2])];
+    const step = program("step", { w: add(w, sum(clips, [0])) }, { donate: { w: "w" }, batch: [clips] });
+    const before = engine.alive;
+    {
+      using executable = await engine.compile(step);
+      using batch = engine.upload(Float32Array.of(1, 10, 2, 20, 3, 30, 4, 40), [4, 2], "f32", "rows");
+      let state = engine.upload(Float32Array.of(0, 0), [2], "f32");
+      for (let i = 0; i < 50; i++) state = (await executable.run(new Map([["w", state], ["clips", batch]]))).get("w")!;
+      for (let device = 0; device < 4; device++) {
+        assertEquals(await (state as XlaBuffer).readCopy(device), Float32Array.of(500, 5000));
+      }
+      state[Symbol.dispose]();
+    }
+    assertEquals(engine.alive, before);
+  },
+});
