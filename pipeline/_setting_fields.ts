@@ -122,8 +122,8 @@ export function path(value: string, about: About): z.ZodDefault<z.ZodString> {
 }
 
 /** A path, or none. */
-export function pathOrNone(about: About): z.ZodDefault<z.ZodNullable<z.ZodString>> {
-  return noted(z.string().min(1).regex(/^[^\0]*$/).nullable().default(null), "text", "a path", about, true);
+export function pathOrNone(about: About, value: string | null = null): z.ZodDefault<z.ZodNullable<z.ZodString>> {
+  return noted(z.string().min(1).regex(/^[^\0]*$/).nullable().default(value), "text", "a path", about, true);
 }
 
 /** Text of a given form. */

@@ -115,7 +115,7 @@ function trainingProblems({ pretrain, teach, finetune }: Settings): string[] {
 
 function runProblems({ data, run }: Settings): string[] {
   const problems: string[] = [];
-  if (data.data === null && data.val !== null) {
+  if (data.data === null && data.val !== null && data.val !== "auto") {
     problems.push("--val needs --data: the demo makes its own validation clips");
   }
   if (run.engine === "tfjs" && run.precision === "bf16") {

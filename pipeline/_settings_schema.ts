@@ -25,15 +25,18 @@ const NETWORKS: readonly Stage[] = ["train-teacher", "teach", "pretrain", "finet
 const MILLION = 1_000_000;
 
 const data = z.strictObject({
-  data: pathOrNone({ about: "Dataset list or folder of clips; none makes and uses the embedded demo" }),
+  data: pathOrNone({ about: "List of clips, or folder of them; none makes and uses the embedded demo (docs/data.md)" }),
   videos: path(".", { about: "Folder that the paths of the list start from; nothing outside it is read" }),
-  format: choice("auto", ["auto", "ssv2", "kinetics", "videomae", "folder"], {
-    about: "Format of the list; auto looks at its first lines",
+  format: choice("auto", ["auto", "ssv2", "kinetics", "videomae", "folder", "ucf101", "hmdb51", "csv", "jsonl"], {
+    about: "Format of the list; auto looks at its name and first lines",
     affects: PREPARE,
   }),
-  val: pathOrNone({ about: "List of validation clips; none holds clips of --data back" }),
+  val: pathOrNone(
+    { about: "List of validation clips; auto looks for it in --data and beside it, none holds clips of --data back" },
+    "auto",
+  ),
   valShare: real(0.1, 0, 0.9, {
-    about: "Share of the clips held back for validation where there is no --val",
+    about: "Share of the clips held back for validation where there is no list of them",
     affects: PREPARE,
   }),
   decoder: choice("libav", ["libav", "ffmpeg"], {

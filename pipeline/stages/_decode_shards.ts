@@ -13,6 +13,7 @@ import type { FrameRow, FramesSet } from "../shards/frame_shards.ts";
 import { finishedRows, listPartials, PartialShard } from "../shards/partial_shard.ts";
 import type { ClaimedShard } from "./_claimed_shards.ts";
 import { replaceMended, storedRows } from "./_mend_shard.ts";
+import { clipRequest } from "./clip_request.ts";
 import { fileBytes } from "./file_bytes.ts";
 import { type ViewRules, viewShape } from "./view_rules.ts";
 
@@ -167,12 +168,12 @@ async function decodeRow(
   writer: PartialShard,
   cubes: Uint8Array,
 ): Promise<BadClip | undefined> {
-  const { views } = set.config, { name, path, label } = clips[Math.floor(row / views)]!;
+  const { views } = set.config, clip = clips[Math.floor(row / views)]!, { name, path, label } = clip;
   const view = row % views, rule = rules[view]!;
   const draws = [...uniforms(drawsNeeded(rule), seed, "view", name, view)];
   let decoded: FrameRow;
   try {
-    decoded = { ...await decoder.decode({ ...rule, path, draws }, cubes), label };
+    decoded = { ...await decoder.decode({ ...rule, ...clipRequest(clip), draws }, cubes), label };
   } catch (error) {
     if (!(error instanceof CorruptClipError)) throw error;
     const { reason, detail, byteOffset } = error;

@@ -1,11 +1,14 @@
 /**
- * Which clips a run trains and validates on: the embedded demo, or a list of the user's, with a validation list beside
- * it or a share of its clips held back.
+ * Which clips a run trains and validates on: the embedded demo, or a list of the user's, with a validation list in it or
+ * beside it or a share of its clips held back.
  */
-import type { ListedClip } from "../../decoders/lists/clip_list.ts";
+import { createHash } from "node:crypto";
+import type { ClipList, ClipLists, ListedClip } from "../../decoders/lists/clip_list.ts";
 import { uniform } from "../random.ts";
 import { resultSettings, SettingsError } from "../settings.ts";
-import { configFolder, sha256Hex } from "../shards/config_hash.ts";
+import { printable } from "../report/printable.ts";
+import { formatAmount } from "../units.ts";
+import { configFolder } from "../shards/config_hash.ts";
 import { join } from "node:path";
 import type { StageContext } from "./stage_context.ts";
 
@@ -43,25 +46,27 @@ export function demoFolder({ settings }: StageContext): string {
 /**
  * The clips of a run.
  *
+ * @param context Settings, and where to say what was found in the user's list; a demo needs no words.
  * @param demo The demo's lists, where the run uses it.
  * @throws {ListError} if a list cannot be read
  */
 export async function readClipSources(
-  context: Pick<StageContext, "settings">,
+  context: Pick<StageContext, "settings"> & Partial<Pick<StageContext, "print">>,
   demo: DemoResult | undefined,
 ): Promise<ClipSources> {
   const { data } = context.settings;
-  const { readClipList } = await import("../../decoders/lists/clip_list.ts");
-  const format = demo ? "videomae" : data.format;
-  const root = demo?.folder ?? data.videos;
-  const list = demo?.train ?? data.data!;
-  const valList = demo?.val ?? data.val;
-  const train = await readClipList({ list, root, format });
-  const val = valList === null
-    ? undefined
-    : await readClipList({ list: valList, root, format, classes: train.classes });
+  const { clipRecord, readClipLists } = await import("../../decoders/lists/clip_list.ts");
+  const lists = await readClipLists({
+    list: demo?.train ?? data.data!,
+    val: demo?.val ?? data.val,
+    root: demo?.folder ?? data.videos,
+    format: demo ? "videomae" : data.format,
+  });
+  const { train, val } = lists;
+  const split = splitter(clipRecord);
   const clips = data.limit > 0 && !demo ? train.clips.slice(0, data.limit) : train.clips;
   const [kept, held] = val ? [clips, val.clips] : holdBack(clips, data.valShare, context.settings.run.seed);
+  if (!demo) { for (const line of listLines(lists, held.length)) context.print?.(line); }
   return {
     train: split("train", kept, train.format),
     val: held.length > 0 ? split("val", held, val?.format ?? train.format) : undefined,
@@ -79,9 +84,30 @@ function holdBack(clips: readonly ListedClip[], share: number, seed: number): [L
   return [clips.filter((_, i) => !held.has(i)), clips.filter((_, i) => held.has(i))];
 }
 
-function split(name: "train" | "val", clips: readonly ListedClip[], format: string): ClipSplit {
-  const text = clips.map((clip) => JSON.stringify([clip.name, clip.label])).join("\n");
-  return { name, clips, format, sha256: sha256Hex(text) };
+function splitter(record: (clip: ListedClip) => string) {
+  return (name: ClipSplit["name"], clips: readonly ListedClip[], format: string): ClipSplit => {
+    const hash = createHash("sha256");
+    clips.forEach((clip, i) => hash.update(i === 0 ? record(clip) : `\n${record(clip)}`));
+    return { name, clips, format, sha256: hash.digest("hex") };
+  };
+}
+
+/** What was found in the lists, for the user. */
+function listLines({ train, val, valOrigin }: ClipLists, held: number): string[] {
+  const origin = { "named": "", "found": ", found beside it", "same-list": ", the same list" };
+  return [
+    `list       ${describe(train, "")}`,
+    valOrigin === null
+      ? `validation ${formatAmount(held, "clip")} held back`
+      : `validation ${describe(val!, origin[valOrigin])}`,
+  ];
+}
+
+function describe({ list, format, clips, classes, split, missing }: ClipList, origin: string): string {
+  const labels = classes === null ? "" : `, ${formatAmount(classes.length, "class", "classes")}`;
+  const gone = missing ? `; ${formatAmount(missing, "file")} of the list not there` : "";
+  return `${printable(list)}${origin} (${format}): ${formatAmount(clips.length, "clip")}${labels}` +
+    `${split === null ? "" : `, split "${split}"`}${gone}`;
 }
 
 /** A class for every label that occurs. */

@@ -10,7 +10,8 @@ import { freeAt } from "../_plan_disk.ts";
 import { uniforms } from "../random.ts";
 import { plannedFrameShardBytes, plannedFramesSet } from "../shards/frame_shards.ts";
 import type { ClipSources, ClipSplit } from "./clip_sources.ts";
-import { fileBytes } from "./file_bytes.ts";
+import { clipRequest } from "./clip_request.ts";
+import { isThere } from "./file_bytes.ts";
 import { framesConfig } from "./prepare.ts";
 import { type PrepareContext, type SplitSettings, splitsOf } from "./prepare_splits.ts";
 import { rulesOfViews } from "./view_rules.ts";
@@ -87,7 +88,7 @@ function dryRunPart(list: ClipSplit, settings: SplitSettings): DryRunPart {
     bytesLeft += shardBytes;
     viewsLeft += rows;
   }
-  const missing = clips.filter(({ path }) => fileBytes(path) === null);
+  const missing = clips.filter(({ path }) => !isThere(path));
   return {
     name,
     clips: clips.length,
@@ -106,7 +107,7 @@ async function measure({ settings, signal }: PrepareContext, clips: readonly Lis
   const { data } = settings;
   const lanes = data.lanes || os.availableParallelism();
   await using decoder = new DecoderLanes({ lanes, decoder: data.decoder, deadlineMs: data.deadline * 1000, signal });
-  const sample = spread(clips, TIMED).filter(({ path }) => fileBytes(path) !== null);
+  const sample = spread(clips, TIMED).filter(({ path }) => isThere(path));
   if (sample.length === 0) return null;
   await Promise.all(Array.from({ length: lanes }, (_, i) => decode(decoder, settings, sample[i % sample.length]!)));
   const began = performance.now(), queue = sample.values();
@@ -129,10 +130,11 @@ function spread<T>(items: readonly T[], count: number): T[] {
 }
 
 /** A clip that cannot be decoded takes its time too. */
-async function decode(decoder: ClipDecoder, settings: SplitSettings, { name, path }: ListedClip): Promise<void> {
-  const [rule] = rulesOfViews(settings), draws = [...uniforms(drawsNeeded(rule!), settings.run.seed, "view", name, 0)];
+async function decode(decoder: ClipDecoder, settings: SplitSettings, clip: ListedClip): Promise<void> {
+  const [rule] = rulesOfViews(settings),
+    draws = [...uniforms(drawsNeeded(rule!), settings.run.seed, "view", clip.name, 0)];
   try {
-    await decoder.decode({ ...rule!, path, draws });
+    await decoder.decode({ ...rule!, ...clipRequest(clip), draws });
   } catch (error) {
     if (!(error instanceof CorruptClipError)) throw error;
   }
