@@ -17,6 +17,10 @@ export const NATIVE_PARTS = ["libav", "tfjs", "xla", "cuda", "tpu"] as const;
 export type NativePart = typeof NATIVE_PARTS[number];
 
 const DECODING_S = 1;
+/** Runs the script by which the package fetches its library. */
+const INSTALL_NATIVE = "deno install --allow-scripts=npm:@tensorflow/tfjs-node-gpu";
+/** What is told of the loader's reason. */
+const REASON_KEPT = 100;
 
 const CHOICES: Readonly<Record<Exclude<NativePart, "libav">, OpenEngineOptions>> = {
   tfjs: { engine: "tfjs" },
@@ -64,7 +68,8 @@ async function slowerBecause({ description }: Engine): Promise<string> {
     await using _engine = await openTfjsEngine({ backend: "tensorflow" });
     return "";
   } catch (error) {
-    return `; not on its faster library: ${error instanceof Error ? error.message : error}`;
+    const reason = /\((?:tensorflow: )?(.*)\)/s.exec(String(error))?.[1] ?? String(error);
+    return `; not on its native library, which ${INSTALL_NATIVE} may fetch: ${reason.slice(0, REASON_KEPT).trim()}`;
   }
 }
 
