@@ -4,13 +4,27 @@ import type { DeviceBuffer, Engine, Executable, HostArray, Placement } from "../
 import type { ParameterSpec } from "../../models/parameters.ts";
 import type { Program, Tensor } from "../../models/tensor/mod.ts";
 import type { TrainStep } from "../../models/train_step.ts";
-import { referenceEngine, xlaEngine } from "../models/_engines.ts";
+import { referenceEngine, tfjsEngine, xlaEngine } from "../models/_engines.ts";
 
 let engine: Promise<Engine> | undefined;
 
 /** The engine of the golden tests: XLA where its plugin is at hand, else the reference engine. */
 export function goldenEngine(): Promise<Engine> {
   return engine ??= xlaEngine().then((xla) => xla ?? referenceEngine());
+}
+
+/**
+ * A test on both engines: XLA (where its plugin is missing, the reference), and TensorFlow.js.
+ *
+ * @param test Its name, or its name and whether it is skipped.
+ */
+export function engineTest(
+  test: string | { readonly name: string; readonly ignore: boolean },
+  fn: (engine: Engine) => Promise<void>,
+): void {
+  const { name, ignore } = typeof test === "string" ? { name: test, ignore: false } : test;
+  Deno.test({ name, ignore, fn: async () => await fn(await goldenEngine()) });
+  Deno.test({ name: `${name}, on TensorFlow.js`, ignore, fn: async () => await fn(await tfjsEngine()) });
 }
 
 /** Compiles and runs a program once; floats come back as f32. */

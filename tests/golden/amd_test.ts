@@ -26,7 +26,7 @@ import {
   LIMITS,
   OTHER_GOLDEN,
 } from "./_golden.ts";
-import { goldenEngine, named, runOnce, train } from "./_run.ts";
+import { engineTest, named, runOnce, train } from "./_run.ts";
 
 /** A case is real-sized if a teacher of this width or more is part of it. */
 const REAL_WIDTH = 768;
@@ -68,11 +68,11 @@ for (const name of stored) {
   const golden = await amdCase(name) as StoredCase;
   const parts = Object.keys(golden.files!);
 
-  Deno.test(`${name}: features and all gradients are those of the official code`, async () => {
+  engineTest(`${name}: features and all gradients are those of the official code`, async (engine) => {
     const traced = traceAmd(golden, "trained");
     const { parameters, inputs } = await amdNumbers(name, golden, traced);
     const outputs = await runOnce(
-      await goldenEngine(),
+      engine,
       forwardBackward(golden, traced),
       new Map([...named("parameter", parameters), ...inputs]),
     );
@@ -91,11 +91,11 @@ for (const name of stored) {
 
   for (const [clip, run] of Object.entries(golden.variants["frozen-tokens"])) {
     if (typeof run === "string") continue;
-    Deno.test(`${name}: losses and parameters after AdamW steps agree (frozen tokens, ${clip})`, async () => {
+    engineTest(`${name}: losses and parameters after AdamW steps agree (frozen tokens, ${clip})`, async (engine) => {
       const { traced, step } = amdTrainStep(name, golden, "frozen", run.clip_norm);
       const { parameters, inputs } = await amdNumbers(name, golden, traced);
       const rates = golden.optimizer!.lr_per_step;
-      const trained = await train(await goldenEngine(), step, parameters, inputs, rates, golden.optimizer!.betas);
+      const trained = await train(engine, step, parameters, inputs, rates, golden.optimizer!.betas);
       assertLosses(trained.metrics, run.losses_float64, clip);
       let compared = 0;
       for (const [i, values] of trained.parameters.entries()) {
@@ -110,21 +110,21 @@ for (const name of stored) {
     });
   }
 
-  Deno.test(`${name}: mask tokens of zero give the official losses`, async () => {
+  engineTest(`${name}: mask tokens of zero give the official losses`, async (engine) => {
     const run = golden.variants["zero-tokens"];
     const { traced, step } = amdTrainStep(name, golden, "frozen", run.clip_norm);
     const { parameters, inputs } = await amdNumbers(name, golden, traced, 0);
     const rates = golden.optimizer!.lr_per_step.slice(0, run.losses_float64.length);
-    const { metrics } = await train(await goldenEngine(), step, parameters, inputs, rates, golden.optimizer!.betas);
+    const { metrics } = await train(engine, step, parameters, inputs, rates, golden.optimizer!.betas);
     assertLosses(metrics, run.losses_float64, "zero tokens");
   });
 
-  Deno.test(`${name}: trained mask tokens move as parameters without decay`, async () => {
+  engineTest(`${name}: trained mask tokens move as parameters without decay`, async (engine) => {
     const run = golden.variants["trained-tokens"];
     const { traced, step } = amdTrainStep(name, golden, "trained", run.clip_norm);
     const { parameters, inputs } = await amdNumbers(name, golden, traced);
     const rates = golden.optimizer!.lr_per_step;
-    const trained = await train(await goldenEngine(), step, parameters, inputs, rates, golden.optimizer!.betas);
+    const trained = await train(engine, step, parameters, inputs, rates, golden.optimizer!.betas);
     assertLosses(trained.metrics, run.losses_float64, "trained tokens");
     const data = await goldenTensors(`${name}-data.safetensors`);
     const after = [...data].filter(([key]) => key.startsWith("trained."));
@@ -164,41 +164,43 @@ for (const name of formula) {
   const note = ignore ? " (skipped: it needs several GB and minutes; set GOLDEN_REAL=1)" : "";
   const normLimit = isReal ? 1e-4 : LIMITS.norm;
 
-  Deno.test({ name: `${name}: features and gradients are those of the official code${note}`, ignore }, async () => {
-    const engine = await goldenEngine();
-    if (isReal && engine.name !== "xla") {
-      return console.log(`(${name} is skipped: it needs XLA, set TUBELET_PJRT_PLUGIN)`);
-    }
-    const traced = traceAmd(golden, "trained");
-    const { parameters, inputs } = await amdNumbers(name, golden, traced);
-    const outputs = await runOnce(
-      engine,
-      forwardBackward(golden, traced),
-      new Map([...named("parameter", parameters), ...inputs]),
-    );
-    const [losses] = [golden.losses_float64].flat() as [AmdLosses];
-    assertRelative(outputs.get("total")![0]!, losses.loss_total, LIMITS.loss, "total");
-    for (const [key, sums] of Object.entries(golden.features_float64)) {
-      assertCheckSums(outputs.get(key), sums, LIMITS.feature, key);
-    }
-    const gradients = new Map(
-      traced.parameters.specs.map(({ name }) => [name, outputs.get(`gradient/${name}`) as Float32Array]),
-    );
-    const found = official(golden, traced.parameters.specs, gradients);
-    const expected = golden.grads_before_clip_float64 ?? golden.grads_float64!;
-    for (const [key, sums] of Object.entries(expected)) assertCheckSums(found.get(key), sums, LIMITS.gradient, key);
-    // The official code does not register the generators' tokens: they are no part of its norm.
-    const registered = [...found].filter(([key]) => !key.startsWith("generator_mask_tokens."));
-    const norm = Math.sqrt(registered.reduce((sum, [, g]) => sum + g.reduce((s, x) => s + x * x, 0), 0));
-    assertRelative(norm, losses.grad_norm_before_clip, normLimit, "gradient norm");
-  });
+  engineTest(
+    { name: `${name}: features and gradients are those of the official code${note}`, ignore },
+    async (engine) => {
+      if (isReal && engine.name !== "xla") {
+        return console.log(`(${name} is skipped: it needs XLA, set TUBELET_PJRT_PLUGIN)`);
+      }
+      const traced = traceAmd(golden, "trained");
+      const { parameters, inputs } = await amdNumbers(name, golden, traced);
+      const outputs = await runOnce(
+        engine,
+        forwardBackward(golden, traced),
+        new Map([...named("parameter", parameters), ...inputs]),
+      );
+      const [losses] = [golden.losses_float64].flat() as [AmdLosses];
+      assertRelative(outputs.get("total")![0]!, losses.loss_total, LIMITS.loss, "total");
+      for (const [key, sums] of Object.entries(golden.features_float64)) {
+        assertCheckSums(outputs.get(key), sums, LIMITS.feature, key);
+      }
+      const gradients = new Map(
+        traced.parameters.specs.map(({ name }) => [name, outputs.get(`gradient/${name}`) as Float32Array]),
+      );
+      const found = official(golden, traced.parameters.specs, gradients);
+      const expected = golden.grads_before_clip_float64 ?? golden.grads_float64!;
+      for (const [key, sums] of Object.entries(expected)) assertCheckSums(found.get(key), sums, LIMITS.gradient, key);
+      // The official code does not register the generators' tokens: they are no part of its norm.
+      const registered = [...found].filter(([key]) => !key.startsWith("generator_mask_tokens."));
+      const norm = Math.sqrt(registered.reduce((sum, [, g]) => sum + g.reduce((s, x) => s + x * x, 0), 0));
+      assertRelative(norm, losses.grad_norm_before_clip, normLimit, "gradient norm");
+    },
+  );
 
   if (golden.params_after3_float64 === undefined) continue;
-  Deno.test(`${name}: three AdamW steps agree`, async () => {
+  engineTest(`${name}: three AdamW steps agree`, async (engine) => {
     const { traced, step } = amdTrainStep(name, golden, "frozen", golden.clip_norm ?? null);
     const { parameters, inputs } = await amdNumbers(name, golden, traced);
     const { betas, lr_per_step: rates } = golden.optimizer!;
-    const trained = await train(await goldenEngine(), step, parameters, inputs, rates, betas);
+    const trained = await train(engine, step, parameters, inputs, rates, betas);
     assertLosses(trained.metrics, [golden.losses_float64].flat(), name);
     const found = official(golden, step.parameters, trained.parameters.at(-1)!);
     for (const [key, sums] of Object.entries(golden.params_after3_float64!)) {

@@ -22,7 +22,7 @@ import {
   LIMITS,
   OTHER_GOLDEN,
 } from "./_golden.ts";
-import { goldenEngine, named, runOnce, train } from "./_run.ts";
+import { engineTest, named, runOnce, train } from "./_run.ts";
 
 interface ClassifierCase {
   config: ClipConfig & { width: number; depth: number; heads: number; classes: number; layer_decay: number };
@@ -73,7 +73,7 @@ for (const name of names) {
         .map(({ name, data }) => [name, data as Float32Array]),
     );
 
-  Deno.test(`${name}: features, logits, losses and gradients are those of the official code`, async () => {
+  engineTest(`${name}: features, logits, losses and gradients are those of the official code`, async (engine) => {
     const parameters = new Parameters();
     const frozen = new Parameters({ role: "frozen" });
     const cubes = input("cubes", [batch, tokens, cubeValues(shape.cube)]);
@@ -93,7 +93,7 @@ for (const name of names) {
     ]);
     const run = async (clip: string, targets: ArrayLike<number>) =>
       await runOnce(
-        await goldenEngine(),
+        engine,
         traced,
         new Map([...fixed, ["cubes", cubesOfNormalized(config, data.get(clip)!)], ["targets", targets]]),
       );
@@ -117,11 +117,11 @@ for (const name of names) {
     }
   });
 
-  Deno.test(`${name}: the hub's file gives the official logits`, async () => {
+  engineTest(`${name}: the hub's file gives the official logits`, async (engine) => {
     const forward = classifierForward({ ...shape, batch, compute: "f32" });
     const data = await goldenTensors(`${name}-data.safetensors`);
     const results = await runOnce(
-      await goldenEngine(),
+      engine,
       forward.program,
       new Map<string, ArrayLike<number>>([
         ...named("parameter", await load(`${name}-hf.safetensors`, forward.parameters)),
@@ -144,7 +144,7 @@ for (const name of names) {
     optimizer: { beta1: betas[0], beta2: betas[1], eps, weightDecay, clipNorm, learningRateScale: scale },
   });
 
-  Deno.test(`${name}: two AdamW steps with layer decay on a batch mixed in the program agree`, async () => {
+  engineTest(`${name}: two AdamW steps with layer decay on a batch mixed in the program agree`, async (engine) => {
     const data = await goldenTensors(`${name}-data.safetensors`);
     const inputs = new Map<string, ArrayLike<number>>([
       ...named("frozen", initialParameters(step.frozen, () => [])),
@@ -153,7 +153,7 @@ for (const name of names) {
       ["mix", new Float32Array(batch).fill(golden.mixup.lam)],
     ]);
     const start = await load(`${name}-official.safetensors`, step.parameters);
-    const trained = await train(await goldenEngine(), step, start, inputs, rates, betas);
+    const trained = await train(engine, step, start, inputs, rates, betas);
     golden.optimizer_steps.losses_float64.forEach((loss, i) =>
       assertRelative(trained.metrics[i]!.get("total")!, loss, LIMITS.loss, `loss of step ${i + 1}`)
     );

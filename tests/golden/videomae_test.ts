@@ -21,7 +21,7 @@ import {
   OTHER_GOLDEN,
   tokensWhere,
 } from "./_golden.ts";
-import { goldenEngine, named, runOnce, train } from "./_run.ts";
+import { engineTest, named, runOnce, train } from "./_run.ts";
 
 interface VideoMaeCase {
   config: ClipConfig & {
@@ -65,7 +65,7 @@ for (const name of names) {
   };
   const optimizer = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.05, clipNorm: null };
 
-  Deno.test(`${name}: loss, features and all gradients are those of the official code`, async () => {
+  engineTest(`${name}: loss, features and all gradients are those of the official code`, async (engine) => {
     const { loaded, data, inputs, step } = await numbers(`${name}-official.safetensors`);
     assertEquals(loaded.missing, []);
     const parameters = new Parameters();
@@ -86,7 +86,7 @@ for (const name of names) {
     const found = gradients(forward.loss, parameters.tensors);
     parameters.specs.forEach(({ name }, i) => outputs[`gradient/${name}`] = found[i]!);
     const results = await runOnce(
-      await goldenEngine(),
+      engine,
       program("videomae", outputs),
       new Map([...named("parameter", loaded.values), ...inputs]),
     );
@@ -107,22 +107,22 @@ for (const name of names) {
     assertGradients(new Map(official.map(({ name, data }) => [name, data as Float32Array])), expected);
   });
 
-  Deno.test(`${name}: the step reports the official loss and gradient norm`, async () => {
+  engineTest(`${name}: the step reports the official loss and gradient norm`, async (engine) => {
     const { step, loaded, inputs } = await numbers(`${name}-official.safetensors`);
-    const { metrics: [metrics] } = await train(await goldenEngine(), step, loaded.values, inputs, [1e-3], [0.9, 0.95]);
+    const { metrics: [metrics] } = await train(engine, step, loaded.values, inputs, [1e-3], [0.9, 0.95]);
     assertRelative(metrics!.get("total")!, golden.loss_float64, LIMITS.loss, "total");
     assertRelative(metrics!.get("pixel")!, golden.loss_float64, LIMITS.loss, "pixel");
     assertRelative(metrics!.get("gradNorm")!, golden.grad_norm_float64, LIMITS.norm, "gradient norm");
   });
 
-  Deno.test(`${name}: the hub's file holds the same network, and reconstructs the same pixels`, async () => {
+  engineTest(`${name}: the hub's file holds the same network, and reconstructs the same pixels`, async (engine) => {
     const official = await numbers(`${name}-official.safetensors`);
     const hub = await numbers(`${name}-hf.safetensors`);
     assertEquals(hub.loaded.missing, []);
     assertEquals(hub.loaded.values, official.loaded.values);
     const forward = reconstruction({ shape, batch, visible, compute: "f32" });
     const results = await runOnce(
-      await goldenEngine(),
+      engine,
       forward.program,
       new Map([...named("parameter", hub.loaded.values), ...hub.inputs]),
     );
