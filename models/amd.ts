@@ -75,16 +75,21 @@ export interface AmdForward extends VideoMaeForward {
   losses: { total: Tensor; pixel: Tensor; direct: Tensor; generation: Tensor };
 }
 
-/** Traces student, projections, generators and losses. Tables and frozen mask tokens are declared in `frozen`. */
+/**
+ * Traces student, projections, generators and losses. Tables and frozen mask tokens are declared in `frozen`.
+ *
+ * @param remat recompute the inside of each block for the gradients
+ */
 export function amdForward(
   parameters: Parameters,
   frozen: Parameters,
   options: AmdShape,
   compute: Compute,
   batch: AmdBatch,
+  remat = false,
 ): AmdForward {
   const { shape, teacherWidth, studentLayers, generatorDepth, normalizeTargets, weights } = options;
-  const student = videoMaeForward(parameters, frozen, shape, compute, batch);
+  const student = videoMaeForward(parameters, frozen, shape, compute, batch, remat);
   const code = positionTable(frozen, tokensOf(shape.grid), teacherWidth);
   const heads = Math.max(1, Math.floor(teacherWidth / GENERATOR_HEAD));
   const tokenOwner = options.generatorTokens === "trained" ? parameters : frozen;
@@ -102,6 +107,7 @@ export function amdForward(
       depth: generatorDepth,
       heads,
       compute,
+      remat,
       wanted: unknown.shape[1]!,
     }).at(-1)!;
     const feature = convert(batch.features[i]!, "f32");
@@ -141,6 +147,8 @@ export interface AmdStepOptions extends AmdShape {
   optimizer: OptimizerOptions;
   /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
   accumulate?: number;
+  /** Recompute the inside of each block for the gradients. @default false */
+  remat?: boolean;
   compute: Compute;
 }
 
@@ -183,7 +191,7 @@ export function amdStep(options: AmdStepOptions): TrainStep {
       ? teacherFeatures(frozen.scope("teacher"), frozen, teacher, compute, seen, given[0]!)
         .map((feature) => convert(feature, "f16"))
       : given;
-    return amdForward(parameters, frozen, options, compute, {
+    const part = {
       cubes: seen,
       visibleTokens: rows(visibleTokens),
       hiddenTokens: rows(hiddenTokens),
@@ -191,7 +199,8 @@ export function amdStep(options: AmdStepOptions): TrainStep {
       studentRows: rows(studentRows),
       teacherOnlyRows: rows(teacherOnlyRows),
       features,
-    }).losses;
+    };
+    return amdForward(parameters, frozen, options, compute, part, options.remat).losses;
   };
   return trainStep({
     name: "amd_step",

@@ -8,7 +8,7 @@ import { linear } from "./linear.ts";
 import { norm } from "./norm.ts";
 import type { Parameters } from "./parameters.ts";
 import type { Compute, TransformerShape } from "./shapes.ts";
-import { add, broadcast, multiply, slice, type Tensor } from "./tensor/mod.ts";
+import { add, broadcast, multiply, remat, slice, type Tensor } from "./tensor/mod.ts";
 
 const MLP_RATIO = 4;
 
@@ -63,6 +63,8 @@ export interface BlocksOptions extends Omit<TransformerShape, "width"> {
   branchScales?: readonly (readonly [Tensor, Tensor])[] | undefined;
   /** How many of the last tokens of the last block are wanted. @default all */
   wanted?: number;
+  /** Of each block keep only the input, and compute the rest again for the gradients. @default false */
+  remat?: boolean | undefined;
 }
 
 /**
@@ -74,14 +76,15 @@ export function blocks(parameters: Parameters, x: Tensor, options: BlocksOptions
   const { depth, heads, compute, branchScales, wanted } = options;
   const outputs: Tensor[] = [];
   for (let i = 0; i < depth; i++) {
-    outputs.push(
-      block(parameters.scope(`blocks.${i}`), outputs.at(-1) ?? x, {
+    const through = (from: Tensor) =>
+      block(parameters.scope(`blocks.${i}`), from, {
         heads,
         compute,
         branchScales: branchScales?.[i],
         ...(i === depth - 1 && { wanted }),
-      }),
-    );
+      });
+    const from = outputs.at(-1) ?? x;
+    outputs.push(options.remat ? remat(through, from) : through(from));
   }
   return outputs;
 }

@@ -62,6 +62,7 @@ export interface ClassifierForward {
  *
  * @param cubes `[B, N, P]`, levels 0 to 255, u8 or f32
  * @param branchScale stochastic depth: factor of the attention and the MLP branch of each block, f32 `[B, depth, 2]`
+ * @param remat recompute the inside of each block for the gradients
  */
 export function classifierLogits(
   parameters: Parameters,
@@ -70,6 +71,7 @@ export function classifierLogits(
   compute: Compute,
   cubes: Tensor,
   branchScale?: Tensor,
+  remat = false,
 ): ClassifierForward {
   const { width, depth } = encoder;
   const positions = positionTable(frozen, cubes.shape[1]!, width);
@@ -81,6 +83,7 @@ export function classifierLogits(
     shape: encoder,
     compute,
     positions,
+    remat,
     ...(branchScales && { branchScales }),
   });
   const pooled = mean(hidden.at(-1)!, [1]);
@@ -106,6 +109,8 @@ export interface ClassifierStepOptions extends ClassifierOptions {
   optimizer: OptimizerOptions;
   /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
   accumulate?: number;
+  /** Recompute the inside of each block for the gradients. @default false */
+  remat?: boolean;
 }
 
 /**
@@ -117,7 +122,8 @@ export interface ClassifierStepOptions extends ClassifierOptions {
  */
 export function classifierStep(options: ClassifierStepOptions): TrainStep {
   checkClassifier(options);
-  const { grid, cube, encoder, classes, batch, dropPath, mixup = false, compute, optimizer, accumulate } = options;
+  const { grid, cube, encoder, classes, batch, dropPath, mixup = false, compute, optimizer, accumulate, remat } =
+    options;
   const parameters = new Parameters({ matrices: fineTuning });
   const frozen = new Parameters({ role: "frozen" });
   const cubes = input("cubes", [batch, tokensOf(grid), cubeValues(cube)], "u8");
@@ -127,7 +133,7 @@ export function classifierStep(options: ClassifierStepOptions): TrainStep {
   const seen = mix ? mixedWithReverse(cubes, mix) : cubes;
   const metrics = (rows: (batch: Tensor) => Tensor) => {
     const scales = dropKeys && branchScales(rows(dropKeys), encoder.depth, dropPath);
-    const { logits } = classifierLogits(parameters, frozen, options, compute, rows(seen), scales);
+    const { logits } = classifierLogits(parameters, frozen, options, compute, rows(seen), scales, remat);
     const wanted = rows(targets);
     return { total: softCrossEntropy(logits, wanted), accuracy: accuracy(logits, wanted) };
   };

@@ -18,6 +18,8 @@ export interface EncodeOptions {
   tokens?: Tensor;
   /** Stochastic depth for each block. @default none */
   branchScales?: readonly (readonly [Tensor, Tensor])[];
+  /** Recompute the inside of each block for the gradients. @default false */
+  remat?: boolean | undefined;
 }
 
 /**
@@ -25,11 +27,11 @@ export interface EncodeOptions {
  * @returns f32 `[B, K, D]`: the embedded tokens, then the output of every block; index = block counted from 1
  */
 export function encode(parameters: Parameters, cubes: Tensor, options: EncodeOptions): Tensor[] {
-  const { shape, compute, positions, tokens, branchScales } = options;
+  const { shape, compute, positions, tokens, branchScales, remat } = options;
   const seen = tokens ? gatherRows(cubes, tokens) : cubes;
   const code = tokens ? rowsOf(positions, tokens) : broadcast(positions, [...cubes.shape.slice(0, 2), shape.width]);
   const embedded = patchEmbed(parameters.scope("patch_embed"), seen, code, compute);
-  return [embedded, ...blocks(parameters, embedded, { ...shape, compute, branchScales })];
+  return [embedded, ...blocks(parameters, embedded, { ...shape, compute, branchScales, remat })];
 }
 
 /** The table of positions at a width, kept among the frozen inputs as `positions.WIDTH`. */

@@ -37,18 +37,23 @@ export interface VideoMaeForward {
   loss: Tensor;
 }
 
-/** Traces encoder, decoder and loss. Position tables are declared in `frozen`. */
+/**
+ * Traces encoder, decoder and loss. Position tables are declared in `frozen`.
+ *
+ * @param remat recompute the inside of each block for the gradients
+ */
 export function videoMaeForward(
   parameters: Parameters,
   frozen: Parameters,
   { grid, cube, encoder, decoder }: VideoMaeShape,
   compute: Compute,
   { cubes, visibleTokens, hiddenTokens }: VideoMaeBatch,
+  remat = false,
 ): VideoMaeForward {
   const tokens = tokensOf(grid);
   const scope = parameters.scope("encoder");
   const positions = positionTable(frozen, tokens, encoder.width);
-  const hidden = encode(scope, cubes, { shape: encoder, compute, positions, tokens: visibleTokens });
+  const hidden = encode(scope, cubes, { shape: encoder, compute, positions, tokens: visibleTokens, remat });
   const final = hidden.at(-1)!;
   const latent = norm(scope.scope("norm"), final, compute);
 
@@ -63,6 +68,7 @@ export function videoMaeForward(
   const rest = blocks(scopeDecoder, concatenate([seen, masked], 1), {
     ...decoder,
     compute,
+    remat,
     wanted: hiddenTokens.shape[1]!,
   }).at(-1)!;
   const values = cubeValues(cube);
@@ -91,6 +97,8 @@ export interface VideoMaeStepOptions extends VideoMaeOptions {
   optimizer: OptimizerOptions;
   /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
   accumulate?: number;
+  /** Recompute the inside of each block for the gradients. @default false */
+  remat?: boolean;
 }
 
 /**
@@ -120,7 +128,7 @@ export function reconstruction(options: VideoMaeOptions): ForwardProgram {
 }
 
 /** Inputs, and the network over some rows of them. */
-function sources({ shape, batch, visible, compute }: VideoMaeOptions) {
+function sources({ shape, batch, visible, compute, remat }: VideoMaeOptions & { remat?: boolean }) {
   checkVideoMae(shape, batch, visible);
   const parameters = new Parameters();
   const frozen = new Parameters({ role: "frozen" });
@@ -129,11 +137,14 @@ function sources({ shape, batch, visible, compute }: VideoMaeOptions) {
   const visibleTokens = input("visible_tokens", [batch, visible], "i32");
   const hiddenTokens = input("hidden_tokens", [batch, tokens - visible], "i32");
   const forward = (rows: (batch: Tensor) => Tensor) =>
-    videoMaeForward(parameters, frozen, shape, compute, {
-      cubes: rows(cubes),
-      visibleTokens: rows(visibleTokens),
-      hiddenTokens: rows(hiddenTokens),
-    });
+    videoMaeForward(
+      parameters,
+      frozen,
+      shape,
+      compute,
+      { cubes: rows(cubes), visibleTokens: rows(visibleTokens), hiddenTokens: rows(hiddenTokens) },
+      remat,
+    );
   return { parameters, frozen, data: [cubes, visibleTokens, hiddenTokens], forward };
 }
 

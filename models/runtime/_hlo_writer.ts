@@ -145,14 +145,19 @@ export class HloWriter {
     return this.typed(`stablehlo.broadcast_in_dim ${x.name}, dims = ${hloList(axes)}`, [x], shape, x.dtype);
   }
 
-  /** The first value, but not before the others are there. */
-  barrier(values: readonly HloValue[]): HloValue {
-    const { shape, dtype } = values[0]!;
-    const text = `stablehlo.optimization_barrier ${hloNames(values)} : ${values.map(hloType).join(", ")}`;
-    const { name } = this.write(text, shape, dtype);
-    if (values.length === 1) return { name, shape, dtype };
-    this.lines.push(this.lines.pop()!.replace(name, `${name}:${values.length}`));
-    return { name: `${name}#0`, shape, dtype };
+  /**
+   * `x`, but not before `after` are there. XLA's CPU compiler drops barriers before it orders its work, so `x` is made to
+   * depend on an element of each: it is replaced by zeros where one is not above the smallest float, which none is.
+   */
+  barrier(x: HloValue, after: readonly HloValue[]): HloValue {
+    const held = this.elementwise("optimization_barrier", x);
+    if (after.length === 0) return held;
+    const smallest = this.constant(-3e38, [], "f32");
+    const there = after.map((value) => {
+      const element = value.shape.reduce((rest, _, axis) => this.slice(rest, axis, 0, 1), value);
+      return this.compare(this.convert(this.reshape(element, []), "f32"), "greater", smallest);
+    }).reduce((a, b) => this.elementwise("and", a, b));
+    return this.select(this.broadcast(there, [], x.shape), held, this.constant(0, x.shape, x.dtype));
   }
 
   /** Sum or maximum over axes, in the type of `x`. */

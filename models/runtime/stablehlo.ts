@@ -164,7 +164,7 @@ const RULES: { readonly [K in OpKind]: Rule<K> } = {
 
   custom_gradient: same,
   stop_gradient: same,
-  barrier: (writer, _result, inputs) => writer.barrier(inputs),
+  barrier: (writer, _result, [x, ...after]) => writer.barrier(x!, after),
 };
 
 /** Short floats are summed in f32. */

@@ -40,25 +40,30 @@ import { isFloat, type Op, type OpKind, sameShape, type Tensor, topologicalOrder
  */
 export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   if (loss.rank !== 0 || !isFloat(loss.dtype)) throw new TypeError(`Gradients need a scalar loss, found ${loss}`);
-  return pullback(loss, constant(1, [], loss.dtype), targets);
+  return carriedBack(loss, constant(1, [], loss.dtype), targets, new Set());
 }
 
 /**
- * A gradient carried back from a tensor to tensors it depends on: the vector-Jacobian product.
+ * A gradient carried back from a tensor to tensors it is a function of: the vector-Jacobian product.
  *
  * @param output a float of any shape
  * @param seed the gradient of `output`, of its shape and type
- * @param targets tensors anywhere in the graph of `output`; one it does not depend on gets zeros
+ * @param targets tensors anywhere in the graph of `output`, taken as independent of each other
  * @returns one tensor for each target, of the target's shape and type
  */
 export function pullback(output: Tensor, seed: Tensor, targets: readonly Tensor[]): Tensor[] {
+  return carriedBack(output, seed, targets, new Set(targets));
+}
+
+/** @param ends tensors that are not looked behind */
+function carriedBack(output: Tensor, seed: Tensor, targets: readonly Tensor[], ends: ReadonlySet<Tensor>): Tensor[] {
   const order = topologicalOrder([output]);
   const wanted = new Set(targets);
   for (const tensor of order) if (tensor.inputs.some((input) => wanted.has(input))) wanted.add(tensor);
   const found = new Map<Tensor, Tensor>([[output, seed]]);
   for (const tensor of order.reverse()) {
     const gradient = found.get(tensor);
-    if (gradient === undefined || !wanted.has(tensor) || tensor.inputs.length === 0) continue;
+    if (gradient === undefined || !wanted.has(tensor) || ends.has(tensor) || tensor.inputs.length === 0) continue;
     inputGradients(tensor, gradient).forEach((part, i) => {
       const input = tensor.inputs[i]!;
       if (part === null || !wanted.has(input)) return;

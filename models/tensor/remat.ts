@@ -45,7 +45,8 @@ function readBeside(y: Tensor, x: Tensor): Tensor[] {
   for (let tensor = open.pop(); tensor; tensor = open.pop()) {
     if (seen.has(tensor)) continue;
     seen.add(tensor);
-    open.push(...tensor.inputs);
+    // What a barrier waits for is no part of its value.
+    open.push(...tensor.op.kind === "barrier" ? tensor.inputs.slice(0, 1) : tensor.inputs);
   }
   return [...seen].filter((tensor) => tensor !== x && tensor.op.kind === "input" && isFloat(tensor.dtype));
 }
