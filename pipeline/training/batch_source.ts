@@ -9,8 +9,6 @@ export interface Batch {
   readonly inputs: ReadonlyMap<string, HostArray>;
   /** Epoch of the first clip, from 0. */
   readonly epoch: number;
-  /** Milliseconds that the training stood still for this batch. */
-  readonly waitedMs: number;
   /** Gives the arrays back; call it once they are on the device. */
   release(): void;
 }

@@ -50,7 +50,6 @@ export class RowBatches implements BatchSource {
     return {
       inputs: new Map<string, HostArray>([...read, ...draw(loaded.places)]),
       epoch: loaded.places[0]!.epoch,
-      waitedMs: loaded.waitedMs,
       release: () => loaded.release(),
     };
   }

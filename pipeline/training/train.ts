@@ -1,6 +1,6 @@
 /**
- * The training loop: one launch a step, parameters and moments stay on the device, the next batch is read while a step
- * runs. Every step is one line of metrics; checkpoints come every N steps, at the end and at an interruption, and a run
+ * The training loop: one launch a step, parameters and moments stay on the device, the next batch is read, drawn and
+ * copied to the device while a step runs, and the numbers of the step before are read then too. Every step is one line of metrics; checkpoints come every N steps, at the end and at an interruption, and a run
  * goes on from the newest one bit for bit, since batches, masks and rates are pure functions of the step.
  */
 import type { Engine, Executable } from "../../models/runtime/engine.ts";
@@ -10,8 +10,8 @@ import type { CheckpointFolder } from "../checkpoint_folder.ts";
 import type { Metric, MetricsFile } from "../metrics.ts";
 import type { Progress } from "../progress.ts";
 import { type Schedule, scheduleValue } from "../schedule.ts";
-import type { Batch, BatchSource } from "./batch_source.ts";
-import { TrainState } from "./train_state.ts";
+import type { BatchSource } from "./batch_source.ts";
+import { TrainState, type UploadedBatch } from "./train_state.ts";
 import type { HostParameters } from "./weights.ts";
 
 /** What a training is made of. */
@@ -100,16 +100,19 @@ export async function train(training: Training): Promise<TrainingResult> {
   const recent = new RecentMean(Math.max(1, training.logSteps));
   let saved = found ? { step: from, path: found.path } : undefined;
   let pending: PendingStep | undefined;
+  /** When the numbers of the step before were there. */
+  let settled = performance.now();
 
   const settle = async () => {
     if (!pending) return;
-    const { step, lr, batch, started, numbers } = pending;
+    const { step, lr, epoch, waitedMs, numbers } = pending;
     pending = undefined;
     const values = await numbers;
-    const seconds = (performance.now() - started) / 1000;
-    const waitShare = Math.min(1, batch.waitedMs / 1000 / Math.max(seconds, 1e-9));
-    const line = metricLine(training, step, lr, batch, values, seconds, waitShare);
-    metrics.write(line);
+    const now = performance.now();
+    const seconds = Math.max(now - settled, 1e-6) / 1000;
+    settled = now;
+    const waitShare = Math.min(1, waitedMs / 1000 / seconds);
+    metrics.write(metricLine(training, { step, epoch, lr, values, seconds, waitShare }));
     if ([...values.values()].some((value) => !Number.isFinite(value))) throw new DivergedError(name, step, values);
     recent.add(values);
     const note = step % training.logSteps === 0 ? `loss ${recent.mean("total").toFixed(4)}` : undefined;
@@ -127,25 +130,50 @@ export async function train(training: Training): Promise<TrainingResult> {
       write: (folder) => state.write(folder, training.cube),
     });
     saved = { step, path };
+    // What a checkpoint takes is no part of the next step.
+    settled = performance.now();
   };
 
-  for (let step = from; step < schedule.steps; step++) {
+  const prepare = async (): Promise<ReadyBatch> => {
     const batch = await batches.next();
-    const started = performance.now();
-    const lr = scheduleValue(schedule, step);
-    const { numbers } = await state.advance(executable, batch.inputs, {
-      learning_rate: lr,
-      correction1: 1 / (1 - training.beta1 ** (step + 1)),
-      correction2: 1 / (1 - training.beta2 ** (step + 1)),
-    });
+    const uploaded = state.upload(batch.inputs);
     batch.release();
-    await settle();
-    pending = { step: step + 1, lr, batch, started, numbers };
-    const last = step + 1 === schedule.steps;
-    if (last || signal.aborted || (step + 1) % training.checkpointSteps === 0) await save(step + 1);
-    if (signal.aborted && !last) throw signal.reason;
+    return { epoch: batch.epoch, uploaded };
+  };
+
+  let ahead: Promise<ReadyBatch> | undefined = quiet(prepare());
+  let running: Promise<{ numbers: Promise<Map<string, number>> }> | undefined;
+  try {
+    for (let step = from; step < schedule.steps; step++) {
+      const asked = performance.now();
+      const { epoch, uploaded } = await ahead!;
+      const waitedMs = performance.now() - asked;
+      const lr = scheduleValue(schedule, step);
+      const last = step + 1 === schedule.steps;
+      // An engine may return from this only when the step is done: what can be done meanwhile comes before waiting for it.
+      running = quiet(state.advance(executable, uploaded, {
+        learning_rate: lr,
+        correction1: 1 / (1 - training.beta1 ** (step + 1)),
+        correction2: 1 / (1 - training.beta2 ** (step + 1)),
+      }));
+      // What fails here is met when its turn comes.
+      ahead = last ? undefined : quiet(prepare());
+      await settle();
+      pending = { step: step + 1, lr, epoch, waitedMs, numbers: quiet((await running).numbers) };
+      if (last || signal.aborted || (step + 1) % training.checkpointSteps === 0) await save(step + 1);
+      if (signal.aborted && !last) throw signal.reason;
+    }
+  } finally {
+    await running?.catch(() => {});
+    await ahead?.then(({ uploaded }) => uploaded[Symbol.dispose](), () => {});
   }
   return { checkpoint: saved!.path, steps: schedule.steps, metrics: recent.means() };
+}
+
+/** A batch on the device. */
+interface ReadyBatch {
+  readonly epoch: number;
+  readonly uploaded: UploadedBatch;
 }
 
 /** A step whose numbers are not read yet. */
@@ -153,9 +181,16 @@ interface PendingStep {
   /** Steps done, this one included. */
   step: number;
   lr: number;
-  batch: Batch;
-  started: number;
+  epoch: number;
+  /** How long the loop stood still for its batch. */
+  waitedMs: number;
   numbers: Promise<Map<string, number>>;
+}
+
+/** A promise that is looked at later, or never where something fails before. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 /** The newest checkpoint that belongs to this training; one of another identity is set aside with a warning. */
@@ -174,20 +209,19 @@ async function resumePoint(training: Training): Promise<{ step: number; path: st
   return undefined;
 }
 
-function metricLine(
-  training: Training,
-  step: number,
-  lr: number,
-  batch: Batch,
-  values: ReadonlyMap<string, number>,
-  seconds: number,
-  waitShare: number,
-): Metric {
+/** A step that is done. */
+interface DoneStep extends Pick<PendingStep, "step" | "lr" | "epoch"> {
+  values: ReadonlyMap<string, number>;
+  seconds: number;
+  waitShare: number;
+}
+
+function metricLine(training: Training, { step, lr, epoch, values, seconds, waitShare }: DoneStep): Metric {
   const { total, gradNorm, ...terms } = Object.fromEntries(values) as Record<string, number>;
   return {
     stage: training.name,
     step,
-    epoch: batch.epoch,
+    epoch,
     loss: total!,
     ...terms,
     lr,

@@ -17,6 +17,12 @@ const METRICS = "metrics";
 /** Kinds of value that a step replaces, as the program's inputs and outputs begin. */
 const KINDS = ["parameter", "moment1", "moment2"] as const;
 
+/** A batch on the device. Dispose of it after the step, or instead of it. */
+export interface UploadedBatch extends Disposable {
+  /** By the name of the program's input. */
+  readonly buffers: ReadonlyMap<string, DeviceBuffer>;
+}
+
 /** The state of a training. Dispose of it to free the device. */
 export class TrainState implements Disposable {
   readonly #buffers = new Map<string, DeviceBuffer>();
@@ -67,28 +73,46 @@ export class TrainState implements Disposable {
   }
 
   /**
-   * Starts one step.
+   * Copies a batch to the device; the arrays may be reused at once.
    *
    * @param inputs The batch, by input name.
-   * @param scalars Scalar inputs, f32.
-   * @returns Once the step is started: a promise of its metrics by name.
    */
-  async advance(
-    executable: Executable,
-    inputs: ReadonlyMap<string, HostArray>,
-    scalars: Readonly<Record<string, number>>,
-  ): Promise<{ readonly numbers: Promise<Map<string, number>> }> {
-    const transient = new Map<string, DeviceBuffer>();
+  upload(inputs: ReadonlyMap<string, HostArray>): UploadedBatch {
+    const buffers = new Map<string, DeviceBuffer>();
+    const free = () => buffers.forEach((buffer) => buffer[Symbol.dispose]());
     try {
       for (const { name, shape, dtype } of this.step.data) {
         const values = inputs.get(name);
         if (!values) throw new TypeError(`The batch lacks ${name}`);
-        transient.set(name, this.engine.upload(values, shape, dtype, "rows"));
+        buffers.set(name, this.engine.upload(values, shape, dtype, "rows"));
       }
+    } catch (error) {
+      free();
+      throw error;
+    }
+    return { buffers, [Symbol.dispose]: free };
+  }
+
+  /**
+   * Starts one step.
+   *
+   * @param batch Its batch, which is disposed of.
+   * @param scalars Scalar inputs, f32.
+   * @returns Once the step is started, or done where the engine waits for it: a promise of its metrics by name.
+   */
+  async advance(
+    executable: Executable,
+    batch: UploadedBatch,
+    scalars: Readonly<Record<string, number>>,
+  ): Promise<{ readonly numbers: Promise<Map<string, number>> }> {
+    using _ = batch;
+    const transient = new Map<string, DeviceBuffer>();
+    try {
       for (const [name, value] of Object.entries(scalars)) {
         transient.set(name, this.engine.upload(Float32Array.of(value), [], "f32"));
       }
-      const outputs = await executable.run(new Map([...this.#buffers, ...this.#frozen, ...transient]));
+      const inputs = new Map([...this.#buffers, ...this.#frozen, ...batch.buffers, ...transient]);
+      const outputs = await executable.run(inputs);
       const numbers = outputs.get(METRICS)!;
       outputs.delete(METRICS);
       for (const [name, buffer] of outputs) {

@@ -65,7 +65,7 @@ async function trainOn(devices: number, folder: string, killedAt?: number) {
       return {
         next: () => {
           if (at === killedAt) interrupt.abort(new Error("killed"));
-          return Promise.resolve({ inputs: batchOf(at++), epoch: 0, waitedMs: 0, release: () => {} });
+          return Promise.resolve({ inputs: batchOf(at++), epoch: 0, release: () => {} });
         },
         [Symbol.asyncDispose]: () => Promise.resolve(),
       };

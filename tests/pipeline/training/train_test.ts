@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Engine, HostArray } from "../../../models/runtime/engine.ts";
+import type { DeviceBuffer, Engine, HostArray } from "../../../models/runtime/engine.ts";
+import type { DType, Shape } from "../../../models/tensor/mod.ts";
 import { initialParameters } from "../../../models/parameters.ts";
 import { videoMaeStep } from "../../../models/videomae.ts";
 import { CheckpointFolder } from "../../../pipeline/checkpoint_folder.ts";
@@ -60,7 +62,7 @@ function source(fromStep: number): BatchSource {
         ...videoMaeInputs([{ row: 2 * at, epoch: 0 }, { row: 2 * at + 1, epoch: 0 }], sizes, 1),
       ]);
       at++;
-      return Promise.resolve({ inputs, epoch: 0, waitedMs: 0, release: () => {} });
+      return Promise.resolve({ inputs, epoch: 0, release: () => {} });
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -163,6 +165,54 @@ Deno.test("a training that was killed while it cleared up behind its last checkp
   });
 });
 
+/** A buffer of an engine that computes nothing. */
+function fakeBuffer(shape: Shape, dtype: DType, data?: HostArray): DeviceBuffer {
+  return { shape, dtype, read: () => Promise.resolve(data ?? new Float32Array(64)), [Symbol.dispose]: () => {} };
+}
+
+Deno.test("while a step runs, the next batch and no more is copied to the device, and the last step's numbers are read", async () => {
+  await inRun(async ({ folder, training }) => {
+    const calls: string[] = [];
+    const lines = () =>
+      existsSync(join(folder, "metrics.jsonl")) ? readMetrics(join(folder, "metrics.jsonl")).length : 0;
+    let uploaded = 0, started = 0;
+    const engine: Engine = {
+      name: "fake",
+      description: "",
+      upload: (data, shape, dtype) => {
+        if (dtype === "u8") calls.push(`batch ${uploaded++}`);
+        return fakeBuffer(shape, dtype, data.slice());
+      },
+      compile: (program) =>
+        Promise.resolve({
+          program,
+          memory: null,
+          run: async () => {
+            const number = started++;
+            calls.push(`step ${number} starts`);
+            // As long as a step takes at least: whoever waits for it gets nothing done until then.
+            for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve));
+            calls.push(`step ${number} ends, ${lines()} written`);
+            return new Map(
+              program.outputs.map(({ name, tensor: { shape, dtype, size } }) => {
+                return [name, fakeBuffer(shape, dtype, new Float32Array(size))];
+              }),
+            );
+          },
+          [Symbol.dispose]: () => {},
+        }),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    await train(await training({ engine, schedule: { peak: 1e-3, final: 0, steps: 3 }, checkpointSteps: 3 }));
+    assertEquals(calls, [
+      "batch 0",
+      ...["step 0 starts", "batch 1", "step 0 ends, 0 written"],
+      ...["step 1 starts", "batch 2", "step 1 ends, 1 written"],
+      ...["step 2 starts", "step 2 ends, 2 written"],
+    ]);
+  });
+});
+
 Deno.test("an abort finishes the step, writes a checkpoint and throws the signal's reason", async () => {
   await inRun(async ({ training }) => {
     const controller = new AbortController();
@@ -179,7 +229,8 @@ Deno.test("an abort finishes the step, writes a checkpoint and throws the signal
     };
     const options = await training({ batches: aborting, signal: controller.signal, checkpointSteps: 100 });
     await assertRejects(() => train(options), DOMException, "stop");
-    assertEquals(options.checkpoints.steps(), [3]);
+    // The third batch is asked for while the second step runs.
+    assertEquals(options.checkpoints.steps(), [2]);
   });
 });
 
