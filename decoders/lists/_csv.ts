@@ -43,6 +43,7 @@ export function readCsv(
   onRecord: (record: CsvRecord) => void,
 ): void {
   let columns: number | null = null;
+  let last = 0;
   const take = (fields: string[], { lines: line }: InfoRecord): null => {
     if (columns === null) {
       columns = fields.length;
@@ -51,6 +52,7 @@ export function readCsv(
       const found = `has ${fields.length} fields where the header has ${columns}`;
       throw new ListError(path, line, `${found}; put a field with commas in double quotes`);
     } else onRecord({ line, fields });
+    last = line;
     return null; // nothing is kept
   };
   try {
@@ -65,8 +67,9 @@ export function readCsv(
     });
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
-    const line = typeof error["lines"] === "number" ? error["lines"] : null;
-    if (error.code === "CSV_MAX_RECORD_SIZE") throw tooLong(path, line ?? 1);
+    // csv-parse tells where it gave up, which may be far below the quote that is not closed.
+    if (error.code === "CSV_MAX_RECORD_SIZE") throw tooLong(path, last + 1);
+    const line = error.code === "CSV_QUOTE_NOT_CLOSED" ? last + 1 : Number(error["lines"]);
     throw new ListError(path, line, QUOTES[error.code] ?? `is not CSV: ${error.message}`);
   }
 }

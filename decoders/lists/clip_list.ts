@@ -14,7 +14,7 @@ import { VideoRoot } from "./_video_root.ts";
 import { parseFolder } from "./folder.ts";
 import { parseHmdb51 } from "./hmdb51.ts";
 import { parseKinetics } from "./kinetics.ts";
-import type { ListedClip, ListFormat } from "./listed_clip.ts";
+import { clipRecord, type ListedClip, type ListFormat } from "./listed_clip.ts";
 import { ListError } from "./list_error.ts";
 import { parseCsvList, parseJsonList } from "./named_columns.ts";
 import { parseSsv2 } from "./ssv2.ts";
@@ -167,12 +167,6 @@ function taken({ list, classes, format, missing, bySplit }: WholeList, split: Sp
   const hash = createHash("sha256").update(JSON.stringify({ classes }));
   for (const clip of clips) hash.update(`\n${clipRecord(clip)}`);
   return { list, clips, classes, format, split: split || null, missing, sha256: hash.digest("hex") };
-}
-
-/** What decides the views of a clip, as JSON: name, label, and what a list says beyond. */
-export function clipRecord({ name, label, frames, span }: ListedClip): string {
-  const more = frames === undefined && span === undefined ? [] : [frames ?? null, span ?? null];
-  return JSON.stringify([name, label, ...more]);
 }
 
 async function statOf(path: string, list: string, missing: string): Promise<Deno.FileInfo> {

@@ -29,3 +29,9 @@ export const LIST_FORMATS = [
 
 /** A format of lists. */
 export type ListFormat = typeof LIST_FORMATS[number];
+
+/** What decides the views of a clip, as JSON: name, label, and what a list says beyond. */
+export function clipRecord({ name, label, frames, span }: ListedClip): string {
+  const more = frames === undefined && span === undefined ? [] : [frames ?? null, span ?? null];
+  return JSON.stringify([name, label, ...more]);
+}

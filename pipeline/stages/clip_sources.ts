@@ -3,7 +3,8 @@
  * beside it or a share of its clips held back.
  */
 import { createHash } from "node:crypto";
-import type { ClipList, ClipLists, ListedClip } from "../../decoders/lists/clip_list.ts";
+import type { ClipList, ClipLists } from "../../decoders/lists/clip_list.ts";
+import { clipRecord, type ListedClip } from "../../decoders/lists/listed_clip.ts";
 import { uniform } from "../random.ts";
 import { resultSettings, SettingsError } from "../settings.ts";
 import { printable } from "../report/printable.ts";
@@ -55,7 +56,7 @@ export async function readClipSources(
   demo: DemoResult | undefined,
 ): Promise<ClipSources> {
   const { data } = context.settings;
-  const { clipRecord, readClipLists } = await import("../../decoders/lists/clip_list.ts");
+  const { readClipLists } = await import("../../decoders/lists/clip_list.ts");
   const lists = await readClipLists({
     list: demo?.train ?? data.data!,
     val: demo?.val ?? data.val,
@@ -63,7 +64,6 @@ export async function readClipSources(
     format: demo ? "videomae" : data.format,
   });
   const { train, val } = lists;
-  const split = splitter(clipRecord);
   const clips = data.limit > 0 && !demo ? train.clips.slice(0, data.limit) : train.clips;
   const [kept, held] = val ? [clips, val.clips] : holdBack(clips, data.valShare, context.settings.run.seed);
   if (!demo) { for (const line of listLines(lists, held.length)) context.print?.(line); }
@@ -84,12 +84,10 @@ function holdBack(clips: readonly ListedClip[], share: number, seed: number): [L
   return [clips.filter((_, i) => !held.has(i)), clips.filter((_, i) => held.has(i))];
 }
 
-function splitter(record: (clip: ListedClip) => string) {
-  return (name: ClipSplit["name"], clips: readonly ListedClip[], format: string): ClipSplit => {
-    const hash = createHash("sha256");
-    clips.forEach((clip, i) => hash.update(i === 0 ? record(clip) : `\n${record(clip)}`));
-    return { name, clips, format, sha256: hash.digest("hex") };
-  };
+function split(name: ClipSplit["name"], clips: readonly ListedClip[], format: string): ClipSplit {
+  const hash = createHash("sha256");
+  clips.forEach((clip, i) => hash.update(i === 0 ? clipRecord(clip) : `\n${clipRecord(clip)}`));
+  return { name, clips, format, sha256: hash.digest("hex") };
 }
 
 /** What was found in the lists, for the user. */

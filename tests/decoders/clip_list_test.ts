@@ -1,41 +1,10 @@
 import { assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { dirname } from "node:path";
-import { type ClipListOptions, ListError, readClipList } from "../../decoders/lists/clip_list.ts";
+import { ListError, readClipList } from "../../decoders/lists/clip_list.ts";
 import { LibavDecoder } from "../../decoders/libav.ts";
 import { CorruptClipError } from "../../decoders/decoder.ts";
 import { makeDigits } from "../../decoders/lists/digits.ts";
 import { uniforms } from "../../pipeline/random.ts";
-import { inTempDir } from "./_clips.ts";
-
-/** Writes files below a folder, with their folders. */
-async function write(folder: string, files: Record<string, string>): Promise<void> {
-  for (const [name, text] of Object.entries(files)) {
-    await Deno.mkdir(dirname(`${folder}/${name}`), { recursive: true });
-    await Deno.writeTextFile(`${folder}/${name}`, text);
-  }
-}
-
-/** Reads a list of the given text; its root is the folder. */
-async function read(folder: string, text: string, more: Partial<ClipListOptions> = {}) {
-  await write(folder, { "list.txt": text });
-  return await readClipList({ list: `${folder}/list.txt`, root: folder, format: "auto", ...more });
-}
-
-/** The error of a list, without the path of the list in front. */
-async function refusal(folder: string, text: string, more: Partial<ClipListOptions> = {}): Promise<string> {
-  const error = await assertRejects(() => read(folder, text, more), ListError);
-  assertEquals(error.exitCode, 2);
-  return error.message.replace(`${error.path}`, "");
-}
-
-/** Name, place below the folder and label of every clip. */
-function brief(folder: string, { clips }: Awaited<ReturnType<typeof read>>) {
-  return clips.map(({ name, path, label }) => [name, path.replace(`${folder}/`, ""), label]);
-}
-
-/** A folder whose path has no links, so that paths can be compared. */
-const inFolder = (body: (folder: string) => Promise<void>) =>
-  inTempDir(async (folder) => await body(await Deno.realPath(folder)));
+import { brief, inFolder, read, refusal, write } from "./_lists.ts";
 
 Deno.test("a list of VideoMAE has paths and labels, with or without numbers of frames", async () => {
   await inFolder(async (folder) => {
