@@ -37,14 +37,20 @@ export class NoteFile implements Notes {
 
   note(words: LastWords): void {
     this.#words = { ...this.#words, ...words };
-    this.#file.seekSync(0, Deno.SeekMode.Start);
     // The rest of a longer note stays behind the line end, where nobody reads it.
-    this.#file.writeSync(this.#encoder.encode(JSON.stringify(this.#words) + "\n"));
+    const line = this.#encoder.encode(JSON.stringify(this.#words) + "\n");
+    try {
+      this.#file.seekSync(0, Deno.SeekMode.Start);
+      this.#file.writeSync(line);
+    } catch {
+      // A full disk: the work does not depend on its notes.
+    }
   }
 }
 
 /** Reads the notes of a task that is over; nothing if it kept none. */
-export async function readLastWords(path: string): Promise<LastWords> {
+export async function readLastWords(path: string | undefined): Promise<LastWords> {
+  if (path === undefined) return {};
   try {
     const [line] = (await Deno.readTextFile(path)).split("\n");
     return line ? JSON.parse(line) as LastWords : {};

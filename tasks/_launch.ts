@@ -33,13 +33,14 @@ const GRACE_MS = 3000;
  * @returns The exit code: the task's own; 1 with a report on stderr if a signal ended it, 130 if we were told to stop.
  */
 async function launch(script: string, args: readonly string[]): Promise<number> {
-  const words = await Deno.makeTempFile({ prefix: "tubelet-" });
+  // Without room for notes a task runs all the same.
+  const words = await Deno.makeTempFile({ prefix: "tubelet-" }).catch(() => undefined);
   try {
     using stopping = new Stopping();
     const permissions = PERMISSIONS.map((name) => `--allow-${name}`);
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--quiet", "--no-prompt", ...permissions, script, ...args],
-      env: { ...childEnvironment(), [LAUNCHER]: String(Deno.pid), [LAST_WORDS]: words },
+      env: { ...childEnvironment(), [LAUNCHER]: String(Deno.pid), ...(words && { [LAST_WORDS]: words }) },
       stdin: "inherit",
       stdout: "inherit",
       stderr: "inherit",
@@ -55,7 +56,7 @@ async function launch(script: string, args: readonly string[]): Promise<number> 
     return 1;
   } finally {
     // The child has removed it if it took us for dead.
-    await Deno.remove(words).catch(() => {});
+    if (words !== undefined) await Deno.remove(words).catch(() => {});
   }
 }
 

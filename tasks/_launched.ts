@@ -5,6 +5,7 @@
 import { LAST_WORDS, LAUNCHER, NoteFile, type Notes, PASSED_ON } from "./_last_words.ts";
 
 const LOOK_MS = 1000;
+const noNotes: Notes = { note: () => {} };
 
 /** What a task has of its launcher. */
 export interface Launched {
@@ -19,18 +20,18 @@ export interface Launched {
  */
 export function meetLauncher(): Launched {
   const [launcher, path] = [LAUNCHER, LAST_WORDS].map(take);
-  if (launcher === undefined || path === undefined) return { notes: { note: () => {} }, passesSignals: false };
+  if (launcher === undefined) return { notes: noNotes, passesSignals: false };
   const leaveIfAlone = () => {
     if (Deno.ppid === Number(launcher)) return;
     try {
-      Deno.removeSync(path);
+      if (path !== undefined) Deno.removeSync(path);
     } finally {
       Deno.exit(1);
     }
   };
   leaveIfAlone();
   Deno.unrefTimer(setInterval(leaveIfAlone, LOOK_MS));
-  return { notes: new NoteFile(path), passesSignals: Deno.build.os !== "windows" };
+  return { notes: path === undefined ? noNotes : new NoteFile(path), passesSignals: Deno.build.os !== "windows" };
 }
 
 /** Takes a variable out of the environment: processes started from here have another parent. */
