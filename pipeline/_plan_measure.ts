@@ -48,12 +48,13 @@ const DRAWN = 4093;
 
 /** Measures the steps of a stage, or says in a sentence why it cannot. @throws the signal's reason */
 export async function measureWork(
-  { stage, program, memory: { total } }: PlannedWork,
+  { stage, program, trains, memory: { total } }: PlannedWork,
   settings: Settings,
   { engine, freeBytes, progress, ...options }: MeasureHere,
 ): Promise<MeasuredStep | string> {
   if (total > freeBytes) {
-    return `${stage} needs about ${formatBytes(total)}, ${formatBytes(freeBytes)} are free: take a smaller batch`;
+    const mend = `take a smaller batch${trains ? ", --accumulate or --remat" : ""}`;
+    return `${stage} needs about ${formatBytes(total)}, ${formatBytes(freeBytes)} are free: ${mend}`;
   }
   using bar = progress.begin(`measure ${stage}`, options.steps, "steps");
   const onStep = (done: number) => bar.update(done);

@@ -133,18 +133,25 @@ function runProblems({ data, run }: Settings): string[] {
   return problems;
 }
 
-/** Every batch is shared out evenly. */
-function deviceProblems({ pretrain, teach, finetune, run: { devices, engine } }: Settings): string[] {
+/** Every batch is shared out evenly, and so is every part of a training batch. */
+function deviceProblems({ pretrain, teach, finetune, run: { devices, engine, accumulate } }: Settings): string[] {
   if (devices > 1 && engine === "tfjs") {
     return [`--engine tfjs runs on one device: found --devices ${devices}`];
   }
-  const batches: [string, number][] = [
-    ["--pretrain-batch", pretrain.batch],
-    ["--teacher-batch", teach.trainBatch],
-    ["--teach-batch", teach.batch],
-    ["--finetune-batch", finetune.batch],
-    ["--eval-batch", finetune.evalBatch],
+  const parts = devices * accumulate;
+  const batches: [string, number, number][] = [
+    ["--pretrain-batch", pretrain.batch, parts],
+    ["--teacher-batch", teach.trainBatch, parts],
+    ["--teach-batch", teach.batch, devices],
+    ["--finetune-batch", finetune.batch, parts],
+    ["--eval-batch", finetune.evalBatch, devices],
   ];
-  return batches.filter(([, batch]) => batch % devices !== 0)
-    .map(([flag, batch]) => `${flag} is ${batch}, which --devices ${devices} does not divide: take a multiple`);
+  const shown = (by: number) =>
+    by === devices
+      ? `--devices ${devices}`
+      : devices === 1
+      ? `--accumulate ${accumulate}`
+      : `--devices ${devices} times --accumulate ${accumulate}`;
+  return batches.filter(([, batch, by]) => batch % by !== 0)
+    .map(([flag, batch, by]) => `${flag} is ${batch}, which ${shown(by)} does not divide: take a multiple of ${by}`);
 }

@@ -260,6 +260,14 @@ const run = z.strictObject({
     unit: "devices",
   }),
   precision: choice("auto", ["auto", "f32", "bf16"], { about: "Number format of matrix products", affects: NETWORKS }),
+  accumulate: whole(1, 1, 1024, {
+    about:
+      "Parts that every training batch is worked through in, for less memory; a batch is still what one step takes",
+    unit: "parts",
+  }),
+  remat: yesNo(false, {
+    about: "Keep only the input of each block in training and compute the rest again: less memory, more time",
+  }),
   checkpointSteps: whole(500, 1, 1e9, { about: "Steps between checkpoints", unit: "steps" }),
   keepCheckpoints: whole(3, 1, 1000, { about: "Checkpoints kept, the newest ones" }),
   logSteps: whole(20, 1, 1e6, { about: "Steps between two looks at the losses", unit: "steps" }),

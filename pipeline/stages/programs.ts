@@ -25,6 +25,7 @@ export function teacherStep(settings: Settings, compute: Compute): TrainStep {
     batch: settings.teach.trainBatch,
     visible: slots * student,
     optimizer: { ...settings.pretrain, clipNorm: null },
+    ...savings(settings),
     compute,
   });
 }
@@ -64,6 +65,7 @@ export function studentStep(settings: Settings, compute: Compute): TrainStep {
     teacherVisible: sizes.slots * sizes.teacher,
     ...(alignment.teacherMode === "cached" ? {} : { teacher: { shape: teacher, layers: alignment.teacherLayers } }),
     optimizer: pretrain,
+    ...savings(settings),
     compute,
   });
 }
@@ -75,6 +77,7 @@ export function finetuneStep(settings: Settings, classes: number, compute: Compu
     ...classifier(settings, classes, compute),
     batch: finetune.batch,
     dropPath: finetune.dropPath,
+    ...savings(settings),
     optimizer: {
       beta1: pretrain.beta1,
       beta2: finetune.beta2,
@@ -95,6 +98,11 @@ export function classification(settings: Settings, classes: number, compute: Com
 export function probedFeatures(settings: Settings, compute: Compute): ForwardProgram {
   const { grid, cube, encoder } = classifier(settings, 0, compute);
   return pooledFeatures({ grid, cube, encoder, batch: settings.finetune.evalBatch, compute });
+}
+
+/** How every training saves memory. */
+function savings({ run: { accumulate, remat } }: Settings): { accumulate: number; remat: boolean } {
+  return { accumulate, remat };
 }
 
 function classifier(settings: Settings, classes: number, compute: Compute): Omit<ClassifierOptions, "batch"> {

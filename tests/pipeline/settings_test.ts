@@ -122,6 +122,10 @@ Deno.test("impossible combinations are named by their flags", () => {
     [{ "finetune-min-lr": 1 }, /^--finetune-min-lr 1 is above --finetune-base-lr 0.0005$/],
     [{ engine: "tfjs", precision: "bf16" }, /f32 only/],
     [{ engine: "tfjs", device: "tpu" }, /found --device tpu/],
+    [
+      { accumulate: 3, "finetune-batch": 33, "teacher-batch": 66 },
+      /^--pretrain-batch is 64, which --accumulate 3 does not/,
+    ],
     [{ only: "teach", until: "pretrain" }, /leave --from and --until out/],
     [{ from: "pretrain", until: "teach" }, /^--from pretrain comes after --until teach/],
   ];
