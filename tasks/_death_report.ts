@@ -33,7 +33,7 @@ function cause(signal: Deno.Signal): string {
 
 function mend(signal: Deno.Signal, stage = ""): string {
   if (signal !== "SIGKILL") {
-    return "; if it dies there again, with --engine tfjs, or with --precision f32 and --allow-change";
+    return "; if it dies there again, with --precision f32 or --engine tfjs, and --allow-change";
   }
   const flag = BATCH_FLAGS[/^(?:train-)?\w+/.exec(stage)?.[0] ?? ""];
   return flag ? `; if memory runs out again, with a smaller ${flag} and --allow-change` : "";

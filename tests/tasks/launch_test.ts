@@ -52,7 +52,7 @@ Deno.test("a task that a signal ends mid-training is reported with program and s
     const temporary = await Deno.makeTempDir({ dir: folder });
     const expected = {
       SIGILL:
-        /SIGILL while running the program amd_step, after \d+ of 40 steps of pretrain: a fault .* with --engine tfjs, or with --precision f32 and --allow-change$/m,
+        /SIGILL while running the program amd_step, after \d+ of 40 steps of pretrain: a fault .* with --precision f32 or --engine tfjs, and --allow-change$/m,
       SIGKILL: /SIGKILL while running .* of 40 steps of pretrain: .* a smaller --pretrain-batch and --allow-change$/m,
     };
     for (const [i, signal] of (["SIGILL", "SIGKILL"] as const).entries()) {
@@ -168,7 +168,7 @@ Deno.test("a report names what is known: nothing, the engine, the stage, the fla
   assertEquals(
     deathReport("SIGSEGV", {}),
     "The task was ended by SIGSEGV: a fault inside a native library. Run the same command again: what is done is kept; " +
-      "if it dies there again, with --engine tfjs, or with --precision f32 and --allow-change",
+      "if it dies there again, with --precision f32 or --engine tfjs, and --allow-change",
   );
   const stage = { name: "finetune-scratch", unit: "steps", done: 7, total: 40 };
   assertEquals(
