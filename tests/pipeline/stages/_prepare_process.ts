@@ -1,13 +1,14 @@
 /**
- * A process that prepares a folder of clips, for tests that kill it: takes the folder, the cache and the time to spend
- * on a view, ms; adds a line to `decoded` in the folder for every view that it has decoded.
+ * A process that prepares a folder of clips, for tests that kill or stop it: takes the folder, the cache, the time to
+ * spend on a view, ms, and the name of its host if it shall pass for another one; adds a line to `decoded` in the folder
+ * for every view that it has decoded.
  */
 import type { ClipDecoder } from "../../../decoders/decoder.ts";
 import { LibavDecoder } from "../../../decoders/libav.ts";
 import { prepareFrames } from "../../../pipeline/stages/prepare.ts";
 import { resolveSettings } from "../../../pipeline/settings.ts";
 
-const [folder, cache, delayMs] = Deno.args as [string, string, string];
+const [folder, cache, delayMs, host] = Deno.args as [string, string, string, string | undefined];
 const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".mp4")).sort();
 const { settings } = resolveSettings({
   preset: "demo",
@@ -38,5 +39,6 @@ const { folder: set } = await prepareFrames({
   cache,
   decoder: slow,
   parallel: 2,
+  ...(host !== undefined && { claims: { host, staleMs: 600, beatMs: 50 } }),
 });
 console.log(set);

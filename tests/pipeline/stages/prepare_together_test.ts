@@ -7,8 +7,8 @@ const CLIPS = 33;
 /** Views that one process decodes at the same time, which a kill may cost. */
 const AT_HAND = 2;
 
-function start(folder: string, cache: string, delayMs: number): Deno.ChildProcess {
-  const args = ["run", "-A", "--no-check", WORKER, folder, cache, String(delayMs)];
+function start(folder: string, cache: string, delayMs: number, ...host: string[]): Deno.ChildProcess {
+  const args = ["run", "-A", "--no-check", WORKER, folder, cache, String(delayMs), ...host];
   return new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "piped" }).spawn();
 }
 
@@ -95,4 +95,17 @@ Deno.test("after a kill the finished rows of an unfinished shard are not decoded
     const after = takeDecoded(folder);
     assert(after.length <= CLIPS - rows, `${after.length} views were decoded, ${rows} rows were finished before`);
     assertEquals(new Set([...before, ...after]).size, CLIPS);
+  }));
+
+Deno.test("a host that only slept goes on beside the one that took its shard over, and neither harms the other", () =>
+  withClips(async (folder, alone) => {
+    const cache = `${folder}/slept`;
+    const sleeper = start(folder, cache, 40, "sleepy");
+    await rowsUnderConstruction(cache, sleeper);
+    sleeper.kill("SIGSTOP");
+    const set = await finish(start(folder, cache, 0, "brisk"));
+    assertEquals(contents(set).filter(([name]) => !name.startsWith(".")), alone);
+    sleeper.kill("SIGCONT");
+    assertEquals(await finish(sleeper), set);
+    assertEquals(contents(set), alone);
   }));
