@@ -14,7 +14,7 @@ Deno.test("a published recipe is planned without a list, for people and as one J
   const { code, lines, errors } = await plan("--preset", "ssv2-vit-s", "--json");
   assertEquals([code, errors], [0, ""]);
   assertStringIncludes(lines[0]!, "168,913 for training, 24,777 for validation, 174 classes");
-  assert(lines.some((line) => /^ {2}pretrain +2,048 +65,600 +75,198,656 +191 /.test(line)), lines.join("\n"));
+  assert(lines.some((line) => /^ {2}pretrain +2,048 +65,600 +75,198,656 +168 /.test(line)), lines.join("\n"));
   assert(lines.some((line) => line.startsWith("  on one H100: ")), lines.join("\n"));
   const found = JSON.parse(lines.at(-1)!);
   assertEquals([found.preset, found.clips.train, found.disk.fits !== undefined], ["ssv2-vit-s", 168_913, true]);
