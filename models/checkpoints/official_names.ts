@@ -6,6 +6,8 @@
  * query, key and value are one matrix in the official files; biases are named `q_bias`, `v_bias` (newer hub files:
  * `query.bias`, `value.bias`); the patch embedding is a convolution `[D, 3, frames, rows, columns]`.
  *
+ * MAE's image networks are read too: their decoder has names of its own, here it has those of VideoMAE's.
+ *
  * Left out on purpose: biases of keys, which change nothing in a softmax, and the generators' final norms, which the
  * official code builds and never uses.
  */
@@ -53,6 +55,14 @@ export interface LoadedParameters {
   readonly missing: string[];
   /** Tensors of the file that no parameter took. */
   readonly unused: string[];
+  /** Parameters whose tensors have another shape, in words. */
+  readonly misfits: string[];
+}
+
+/** Options of {@linkcode loadParameters}. */
+export interface LoadOptions {
+  /** Leave parameters whose tensors have another shape to the caller. @default false */
+  readonly allowMisfits?: boolean;
 }
 
 /**
@@ -65,12 +75,14 @@ export interface LoadedParameters {
 export async function loadParameters(
   file: TensorSource,
   specs: readonly ParameterSpec[],
+  { allowMisfits = false }: LoadOptions = {},
 ): Promise<LoadedParameters> {
-  const found = specs.map((spec) => ({ spec, source: inFile(file, sources(spec.name)) }));
-  const misfits = found.flatMap(({ spec, source }) =>
-    source && !fits(file, spec, source) ? [misfit(file, spec, source)] : []
-  );
-  if (misfits.length > 0) {
+  const found = specs.map((spec) => {
+    const source = inFile(file, sources(spec.name));
+    return { spec, source, isFit: source !== undefined && fits(file, spec, source) };
+  });
+  const misfits = found.flatMap(({ spec, source, isFit }) => source && !isFit ? [misfit(file, spec, source)] : []);
+  if (misfits.length > 0 && !allowMisfits) {
     const more = misfits.length > SHOWN_MISFITS ? `; and ${misfits.length - SHOWN_MISFITS} more` : "";
     throw new TypeError(
       `${file.path} is of another network: ${misfits.slice(0, SHOWN_MISFITS).join("; ")}${more}. ` +
@@ -80,15 +92,15 @@ export async function loadParameters(
   const values = new Map<string, Float32Array<ArrayBuffer>>();
   const missing: string[] = [];
   const unused = new Set(file.tensors.keys());
-  for (const { spec, source } of found) {
+  for (const { spec, source, isFit } of found) {
     if (source === undefined) {
       missing.push(spec.name);
     } else {
-      values.set(spec.name, await loadOne(file, spec, source));
+      if (isFit) values.set(spec.name, await loadOne(file, spec, source));
       unused.delete(source.name);
     }
   }
-  return { values, missing, unused: [...unused] };
+  return { values, missing, unused: [...unused], misfits };
 }
 
 /** The first source that a file has, as it is or with the prefix of data-parallel training. */
@@ -132,7 +144,31 @@ function sources(name: string): Source[] {
   );
   // A hub model without a head is saved without the prefix.
   const hub = hubNames(name).flatMap((name) => [name, name.replace(/^videomae\./, "")]);
-  return [...own, ...official, ...hub.map(whole)];
+  return [...own, ...official, ...maeSources(core), ...hub.map(whole)];
+}
+
+/** Parts of MAE's image networks under its own names, and under those of `ViTMAE` on the hub. */
+const MAE_PARTS: readonly (readonly [ours: RegExp, mae: string, hub: string])[] = [
+  [/^decoder\.blocks\./, "decoder_blocks.", "decoder.decoder_layers."],
+  [/^decoder\.norm\./, "decoder_norm.", "decoder.decoder_norm."],
+  [/^decoder\.head\./, "decoder_pred.", "decoder.decoder_pred."],
+  [/^encoder_to_decoder\./, "decoder_embed.", "decoder.decoder_embed."],
+  [/^mask_token$/, "mask_token", "decoder.mask_token"],
+  [/^norm\./, "norm.", "vit.layernorm."],
+  [/^cls_token$/, "cls_token", "vit.embeddings.cls_token"],
+  [/^patch_embed\.proj\./, "patch_embed.proj.", "vit.embeddings.patch_embeddings.projection."],
+  [/^blocks\./, "blocks.", "vit.encoder.layer."],
+];
+
+function maeSources(core: string): Source[] {
+  const [ours, mae, hub] = MAE_PARTS.find(([ours]) => ours.test(core)) ?? [];
+  if (ours === undefined) return [];
+  const named = core.replace(ours, mae!);
+  const [, index, rest] = /^(?:decoder\.)?blocks\.(\d+)\.(.*)$/.exec(core) ?? [];
+  const onHub = rest === undefined
+    ? [core.replace(ours, hub!)]
+    : hubBlockNames(rest).map((name) => `${hub}${index}.${name}`);
+  return [whole(named), ...officialSources(named), ...onHub.map(whole)];
 }
 
 function officialSources(name: string): Source[] {
@@ -160,13 +196,17 @@ const HUB_BLOCK: readonly (readonly [RegExp, ...string[]])[] = [
   [/^mlp\.fc2\./, "output.dense."],
 ];
 
+function hubBlockNames(rest: string): string[] {
+  const [pattern, ...names] = HUB_BLOCK.find(([pattern]) => pattern.test(rest))!;
+  return names.map((hub) => rest.replace(pattern, hub));
+}
+
 /** The hub's names of a parameter, the older one first; none if its models do not have it. */
 function hubNames(name: string): string[] {
   const [, stack, index, rest] = /^((?:encoder\.|decoder\.)?)blocks\.(\d+)\.(.*)$/.exec(name) ?? [];
   if (rest !== undefined) {
     const prefix = stack === "decoder." ? `decoder.decoder_layers.${index}.` : `videomae.encoder.layer.${index}.`;
-    const [pattern, ...names] = HUB_BLOCK.find(([pattern]) => pattern.test(rest))!;
-    return names.map((hub) => prefix + rest.replace(pattern, hub));
+    return hubBlockNames(rest).map((hub) => prefix + hub);
   }
   if (/^(?:generators|generator_mask_tokens|encoder\.projection_heads)\./.test(name)) return [];
   return [
