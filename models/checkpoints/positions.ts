@@ -38,9 +38,12 @@ export function fitPositions(table: Float32Array, shape: Shape, grid: TokenGrid)
   }
   let values: Float32Array<ArrayBuffer> = table.slice((stored - tokensOf(from)) * width);
   const { slots, rows, columns } = from;
-  values = resized(values, slots, grid.slots, rows * columns * width);
   values = resized(values, rows, grid.rows, columns * width);
-  return resized(values, columns, grid.columns, width);
+  values = resized(values, columns, grid.columns, width);
+  if (slots === grid.slots) return values;
+  const repeated = new Float32Array(grid.slots * values.length);
+  for (let slot = 0; slot < grid.slots; slot++) repeated.set(values, slot * values.length);
+  return repeated;
 }
 
 /** The square grid of so many tokens: with the slots wanted, else with one. */
