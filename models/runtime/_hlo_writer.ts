@@ -86,6 +86,13 @@ export class HloWriter {
     return { name, shape, dtype };
   }
 
+  /** Adds `%n:COUNT = TEXT`, an operation with several results, and returns `%n`; they are `%n#0`, `%n#1`, ... */
+  several(text: string, count: number): string {
+    const name = `%${this.lines.length}`;
+    this.lines.push(`${name}:${count} = ${text}`);
+    return name;
+  }
+
   /** Adds `%n = TEXT : (operand types) -> result type`. */
   typed(text: string, operands: readonly HloValue[], shape: Shape, dtype: DType): HloValue {
     return this.write(`${text} : (${operands.map(hloType).join(", ")}) -> ${hloType({ shape, dtype })}`, shape, dtype);

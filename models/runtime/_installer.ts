@@ -1,4 +1,5 @@
-/** Downloads a wheel with what Python installer the machine has: pip, or uv running pip. */
+/** Downloads or installs wheels with what Python installer the machine has: pip, or uv running pip. */
+import { join } from "node:path";
 import { PluginError } from "./_plugin_error.ts";
 
 /** Commands that act as pip, best first. */
@@ -24,18 +25,43 @@ export interface WheelRequest {
  * @throws {PluginError} if there is no installer, or it fails
  */
 export async function downloadWheel(wheel: WheelRequest, folder: string, signal?: AbortSignal): Promise<void> {
+  const request = [`--platform`, wheel.platform, "--dest", folder, `${wheel.name}==${wheel.version}`];
+  await runInstaller("download", `${wheel.name} ${wheel.version}`, request, folder, signal);
+}
+
+/**
+ * Installs wheels without their dependencies into an existing empty folder, as Python's `site-packages` would hold them.
+ * The installer checks their SHA-256 before it unpacks them.
+ *
+ * @param requirements lines `NAME==VERSION --hash=sha256:HEX`
+ * @throws {PluginError} if there is no installer, or it fails
+ */
+export async function installWheels(requirements: string, folder: string, signal?: AbortSignal): Promise<void> {
+  const list = join(folder, "requirements.txt");
+  await Deno.writeTextFile(list, requirements);
+  const request = ["--no-compile", "--no-cache-dir", "--require-hashes", "--target", folder, "--requirement", list];
+  await runInstaller("install", requirements.split(" ")[0]!.replace("==", " "), request, folder, signal);
+}
+
+/** Runs pip; what it keeps for itself goes into a folder that the caller removes. */
+async function runInstaller(
+  command: "download" | "install",
+  what: string,
+  request: readonly string[],
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const installer = await findInstaller();
   if (installer === undefined) throw new PluginError("neither pip nor uv is installed here");
   const { code, stderr } = await run(installer, [
-    ...["download", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--retries", "2"],
-    ...["--no-deps", "--only-binary", ":all:", "--platform", wheel.platform, "--dest", folder],
-    `${wheel.name}==${wheel.version}`,
+    ...[command, "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--retries", "2"],
+    ...["--no-deps", "--only-binary", ":all:", ...request],
   ], { env: { TMPDIR: folder }, ...(signal && { signal }) });
   signal?.throwIfAborted();
   if (code === 0) return;
   const reason = stderr.trim().split("\n").filter((line) => line.startsWith("ERROR")).at(-1) ?? stderr.trim();
-  const what = `${installer.join(" ")} could not download ${wheel.name} ${wheel.version} (exit code ${code})`;
-  throw new PluginError(`${what}: ${reason.replace(/^ERROR:\s*/, "").slice(-300)}`);
+  const failed = `${installer.join(" ")} could not ${command} ${what} (exit code ${code})`;
+  throw new PluginError(`${failed}: ${reason.replace(/^ERROR:\s*/, "").slice(-300)}`);
 }
 
 async function findInstaller(): Promise<readonly string[] | undefined> {

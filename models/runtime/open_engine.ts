@@ -1,6 +1,16 @@
 /** Choosing the engine: XLA where its plugin is there or can be fetched, else TensorFlow.js. */
 import type { Engine } from "./engine.ts";
-import { fetchPlugin, type FetchProgress, namedPlugin, NamedPluginError, type PluginDevice } from "./plugin.ts";
+import {
+  CUDA_DRIVER,
+  fetchPlugin,
+  type FetchProgress,
+  findPlugin,
+  namedPlugin,
+  NamedPluginError,
+  type PluginDevice,
+} from "./plugin.ts";
+import { DeviceCountError } from "./pjrt/client.ts";
+import { opensLibrary } from "./system_library.ts";
 import { userProgramCache } from "./program_cache.ts";
 import { openXlaEngine, XlaEngine } from "./xla.ts";
 
@@ -8,7 +18,11 @@ import { openXlaEngine, XlaEngine } from "./xla.ts";
 export interface OpenEngineOptions {
   /** @default "auto" */
   engine?: "auto" | "xla" | "tfjs";
-  /** `auto` is what a plugin named by the environment is for, else the CPU. @default "auto" */
+  /**
+   * `auto` is what a plugin named by the environment is for; else CUDA, where a driver and a plugin are here; else the CPU.
+   *
+   * @default "auto"
+   */
   device?: "auto" | PluginDevice;
   /** Devices of this machine that share every batch; TensorFlow.js has one. @default 1 */
   devices?: number;
@@ -49,7 +63,17 @@ export function preferredCompute(engine: Engine): "f32" | "bf16" {
 
 async function openXla(options: OpenEngineOptions): Promise<Engine> {
   const { device = "auto", devices = 1, warn, onProgress, signal } = options;
-  const platform = device === "auto" ? deviceOfNamedPlugin() : device;
+  const platform = device === "auto" ? deviceHere() : device;
+  if (platform === "cuda" && device === "auto" && namedPlugin() === undefined) {
+    try {
+      return await openXla({ ...options, device: "cuda" });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof DeviceCountError) throw error;
+      warn?.(`CUDA does not work here, using the CPU. ${describe(error)}`);
+      return await openXla({ ...options, device: "cpu" });
+    }
+  }
   const plugin = await fetchPlugin({
     device: platform,
     ...(onProgress && { onProgress }),
@@ -58,9 +82,21 @@ async function openXla(options: OpenEngineOptions): Promise<Engine> {
   return await openXlaEngine({ plugin, platform, devices, programs: userProgramCache(warn) });
 }
 
-/** A plugin's platform is known for certain only once it is open, and must be known before: its name tells. */
-function deviceOfNamedPlugin(): PluginDevice {
-  const name = namedPlugin()?.split("/").at(-1) ?? "";
+function deviceHere(): PluginDevice {
+  // Asking Python for its packages is left to machines that have a driver.
+  return autoDevice(namedPlugin(), () => opensLibrary(CUDA_DRIVER) && findPlugin({ device: "cuda" }) !== undefined);
+}
+
+/**
+ * The device that `auto` stands for. A plugin's platform is known for certain only once it is open, and must be known
+ * before: its name tells.
+ *
+ * @param named path of the plugin that the environment names
+ * @param cudaIsHere asked only if none is named
+ */
+export function autoDevice(named: string | undefined, cudaIsHere: () => boolean): PluginDevice {
+  if (named === undefined) return cudaIsHere() ? "cuda" : "cpu";
+  const name = named.split("/").at(-1)!;
   return /cuda|gpu/i.test(name) ? "cuda" : /tpu/i.test(name) ? "tpu" : "cpu";
 }
 

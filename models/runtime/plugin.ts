@@ -3,14 +3,17 @@
  * pip or uv into the user's cache. Wheel and library are pinned by SHA-256 and checked when they are fetched; later only
  * the library's size is looked at. Any number of processes may fetch at once: a library appears whole or not at all.
  *
- * Only the CPU plugin for Linux on x86-64 is fetched. A CUDA plugin also needs the nvidia wheels beside it.
+ * For Linux on x86-64 the CPU plugin is fetched, and the CUDA plugin with the nvidia libraries that it needs
+ * (`_cuda_plugin.ts`) where no active Python environment has them. A TPU's plugin is only looked for.
  */
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { cacheFolder } from "./_cache_folder.ts";
+import { cudaBytes, cudaFolder, installCuda, installedCudaPlugin, pluginOfPython } from "./_cuda_plugin.ts";
 import { downloadWheel } from "./_installer.ts";
 import { sha256OfFile, unpackMember } from "./_wheel.ts";
 import { PluginError } from "./_plugin_error.ts";
+import { opensLibrary } from "./system_library.ts";
 
 export { PluginError };
 
@@ -46,6 +49,9 @@ const CPU_WHEEL: PluginWheel = {
 /** Unpacking is reported in steps of this size. */
 const REPORT_BYTES = 4e6;
 
+/** What NVIDIA's driver brings. */
+export const CUDA_DRIVER = "libcuda.so.1";
+
 /** The variable that names a plugin file to use instead. */
 export const PLUGIN_VARIABLE = "TUBELET_PJRT_PLUGIN";
 
@@ -64,6 +70,8 @@ export interface FetchPluginOptions {
   folder?: string;
   /** The wheel to fetch. @default the one pinned for the device */
   wheel?: PluginWheel;
+  /** Whether the system's loader finds a library, such as a driver. @default asks it */
+  opens?: (library: string) => boolean;
   onProgress?: (progress: FetchProgress) => void;
   signal?: AbortSignal;
 }
@@ -88,10 +96,12 @@ export function namedPlugin(): string | undefined {
   return path;
 }
 
-/** The plugin that is there without fetching anything: the named one, or one fetched before. */
+/** The plugin that is there without fetching anything: the named one, an accelerator's in Python, or one fetched before. */
 export function findPlugin({ device = "cpu", folder, wheel }: FetchPluginOptions = {}): string | undefined {
   const named = namedPlugin();
-  if (named !== undefined || device !== "cpu") return named;
+  if (named !== undefined) return named;
+  if (device === "tpu") return pluginOfPython(device);
+  if (device === "cuda") return pluginOfPython(device) ?? installedCudaPlugin(cudaFolder(folder ?? defaultFolder()));
   const pinned = wheel ?? CPU_WHEEL;
   const path = pathIn(folder ?? defaultFolder(), pinned);
   return sizeOfFile(path) === pinned.memberBytes ? path : undefined;
@@ -108,10 +118,11 @@ export async function fetchPlugin(options: FetchPluginOptions = {}): Promise<str
   const { device = "cpu", wheel = CPU_WHEEL } = options;
   const found = findPlugin(options);
   if (found !== undefined) return found;
-  checkFetchable(device);
+  checkFetchable(device, options.opens ?? opensLibrary);
   const folder = options.folder ?? defaultFolder();
   await Deno.mkdir(folder, { recursive: true });
   const work = await Deno.makeTempDir({ dir: folder, prefix: ".fetch-" });
+  if (device === "cuda") return await fetchCuda(work, folder, options);
   try {
     const library = await fetchInto(work, wheel, options);
     const path = pathIn(folder, wheel);
@@ -129,12 +140,48 @@ export async function fetchPlugin(options: FetchPluginOptions = {}): Promise<str
   }
 }
 
-function checkFetchable(device: PluginDevice): void {
-  if (device !== "cpu") {
-    const how = device === "cuda"
-      ? "install jax-cuda13-plugin[with-cuda] with pip and set it to the path of its xla_cuda_plugin.so"
-      : "set it to the path of libtpu.so";
-    throw new PluginError(`No XLA plugin for ${device}: ${PLUGIN_VARIABLE} is not set; ${how}`);
+/** Installs the CUDA plugin with its libraries; the folder appears whole or not at all. */
+async function fetchCuda(work: string, folder: string, { onProgress, signal }: FetchPluginOptions): Promise<string> {
+  const totalBytes = cudaBytes();
+  const report = () => onProgress?.({ step: "download", doneBytes: Math.min(bytesIn(work), totalBytes), totalBytes });
+  const watch = setInterval(report, 1000);
+  try {
+    await installCuda(work, signal);
+    const place = cudaFolder(folder);
+    // Another process may have been faster; or what is there is not whole.
+    await Deno.rename(work, place).catch(async () => {
+      if (installedCudaPlugin(place) !== undefined) return;
+      await Deno.remove(place, { recursive: true });
+      await Deno.rename(work, place);
+    });
+    const plugin = installedCudaPlugin(place);
+    if (plugin === undefined) throw new PluginError("the installed wheels hold no plugin");
+    return plugin;
+  } catch (error) {
+    if (!(error instanceof PluginError)) throw error;
+    throw new PluginError(
+      `Cannot fetch XLA's CUDA plugin: ${error.message}. Mend that and run again; or install ` +
+        `jax-cuda13-plugin[with-cuda] into the active Python environment, or set ${PLUGIN_VARIABLE} to an xla_cuda_plugin.so`,
+    );
+  } finally {
+    clearInterval(watch);
+    await Deno.remove(work, { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+}
+
+function checkFetchable(device: PluginDevice, opens: (library: string) => boolean): void {
+  if (device === "tpu") {
+    throw new PluginError(
+      `No XLA plugin for tpu: install libtpu into the active Python environment, or set ${PLUGIN_VARIABLE} to its libtpu.so`,
+    );
+  }
+  if (device === "cuda" && !opens(CUDA_DRIVER)) {
+    throw new PluginError(
+      `No XLA plugin for cuda is fetched, as this machine has no NVIDIA driver (${CUDA_DRIVER}): install driver 580 or ` +
+        "newer, in a container hand the GPU in; or take --device cpu",
+    );
   }
   const { os, arch } = Deno.build;
   if (os !== "linux" || arch !== "x86_64") {

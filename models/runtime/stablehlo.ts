@@ -4,7 +4,7 @@
  * each of them runs on its rows of the batch (`_partition.ts`).
  *
  * On CPU the matrix products, softmax and layer normalisation may become calls of the oneDNN kernels inside the plugin
- * (`_onednn.ts`). Everything else is left to XLA, which fuses it.
+ * (`_onednn.ts`); on CUDA attention may become calls of cuDNN (`_cudnn.ts`). Everything else is left to XLA, which fuses it.
  */
 import {
   type DType,
@@ -16,6 +16,7 @@ import {
   topologicalOrder,
 } from "../tensor/mod.ts";
 import { hloList, hloNames, hloType, type HloValue, HloWriter } from "./_hlo_writer.ts";
+import { findAttentions, FusedAttentions } from "./_cudnn.ts";
 import { LocalValues, outputPlacements, planPartition } from "./_partition.ts";
 import { lowerRandomBits } from "./_hlo_threefry.ts";
 import { oneDnnLayerNorm, oneDnnMatmul, oneDnnSoftmax, type OneDnnTypes } from "./_onednn.ts";
@@ -28,6 +29,8 @@ export interface HloOptions {
   readonly bf16Products?: boolean;
   /** Devices that run the program together, each on its rows of the batch. @default 1 */
   readonly devices?: number;
+  /** Whether cuDNN's fused attention is called where it can be; only the CUDA plugin has it. @default false */
+  readonly cudnnAttention?: boolean;
 }
 
 /**
@@ -44,7 +47,7 @@ export interface HloOptions {
  * ```
  */
 export function stableHlo(program: Program, options: HloOptions = {}): string {
-  const { devices = 1 } = options;
+  const { devices = 1, cudnnAttention = false } = options;
   const outputNumbers = new Map(program.outputs.map(({ name }, number) => [name, number]));
   const writer = new HloWriter();
   const lowerLocal = (local: Tensor, inputs: readonly HloValue[]) => lower(writer, local, inputs, options);
@@ -56,8 +59,12 @@ export function stableHlo(program: Program, options: HloOptions = {}): string {
     const alias = target === undefined ? "" : ` {tf.aliasing_output = ${outputNumbers.get(target)} : i32}`;
     return `${value.name}: ${hloType(value)}${alias}`;
   });
-  for (const tensor of topologicalOrder(program.outputs.map((output) => output.tensor))) {
-    if (tensor.op.kind !== "input") values.add(tensor);
+  const fused = new FusedAttentions(cudnnAttention ? findAttentions(program) : []);
+  for (const tensor of topologicalOrder(program.outputs.map(({ tensor }) => tensor), (of) => fused.inputsOf(of))) {
+    if (tensor.op.kind === "input") continue;
+    const value = fused.lower(writer, tensor, (operand) => values.get(operand, values.splitOf(tensor)));
+    if (value !== undefined) values.set(tensor, value);
+    else values.add(tensor);
   }
   const placements = outputPlacements(program, devices);
   const results = program.outputs.map(({ tensor }, i) => values.get(tensor, placements[i] === "rows" ? 0 : null));

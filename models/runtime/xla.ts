@@ -24,7 +24,8 @@ import {
 import { callsOneDnn, type OneDnnTypes } from "./_onednn.ts";
 import { oneDnnTypes, processorFlags } from "./_processor.ts";
 import { type ProgramIdentity, programIdentity } from "./_program_identity.ts";
-import { PjrtApi, PjrtError } from "./pjrt/api.ts";
+import { cudaLibraries } from "./_cuda_plugin.ts";
+import { keepLoaded, PjrtApi, PjrtError } from "./pjrt/api.ts";
 import { type Loaded, PjrtClient } from "./pjrt/client.ts";
 import type { OptionValue } from "./pjrt/options.ts";
 import { PLUGIN_VARIABLE, PluginError } from "./plugin.ts";
@@ -61,6 +62,12 @@ const WIDE_VECTORS = Uint8Array.from([
 ]);
 
 /**
+ * More of `executable_build_options`: `optimization_level = EFFORT_O1`, with which XLA lets GPUs compute while gradients
+ * are added up.
+ */
+const OVERLAPPED = Uint8Array.of(0x1a, 0x03, 0xc0, 0x01, 0x13);
+
+/**
  * Opens a plugin and its first devices.
  *
  * @throws {PluginError} if the plugin cannot be opened
@@ -69,9 +76,14 @@ const WIDE_VECTORS = Uint8Array.from([
 export async function openXlaEngine(options: XlaOptions): Promise<XlaEngine> {
   const { plugin, platform = "cpu", devices = 1, oneDnn, programs } = options;
   quietLogs();
+  if (platform === "cuda") cudaLibraries(plugin).forEach(keepLoaded);
   const client = await PjrtClient.create(openPlugin(plugin), clientOptions(platform, devices), devices);
   const identity = programs && programIdentity(client, plugin);
   const kept = identity && { programs, identity };
+  if (client.platform === "cuda") {
+    const lowering = { bf16Products: true, cudnnAttention: true };
+    return new XlaEngine(client, lowering, devices > 1 ? OVERLAPPED : undefined, kept);
+  }
   if (client.platform !== "cpu") return new XlaEngine(client, { bf16Products: true }, undefined, kept);
   const wanted = oneDnn ?? oneDnnTypes(processorFlags());
   const types = wanted.length > 0 && await hasOneDnn(client) ? wanted : [];

@@ -102,8 +102,13 @@ export function isFloat(dtype: DType): boolean {
 
 /**
  * All tensors that `outputs` depend on, each after its inputs. Written without recursion: graphs are thousands deep.
+ *
+ * @param inputsOf what a tensor depends on. @default its inputs
  */
-export function topologicalOrder(outputs: readonly Tensor[]): Tensor[] {
+export function topologicalOrder(
+  outputs: readonly Tensor[],
+  inputsOf: (tensor: Tensor) => readonly Tensor[] = (tensor) => tensor.inputs,
+): Tensor[] {
   const order: Tensor[] = [];
   const seen = new Set<Tensor>();
   const stack: { tensor: Tensor; next: number }[] = [];
@@ -112,7 +117,7 @@ export function topologicalOrder(outputs: readonly Tensor[]): Tensor[] {
     seen.add(output);
     stack.push({ tensor: output, next: 0 });
     for (let top = stack.at(-1); top; top = stack.at(-1)) {
-      const input = top.tensor.inputs[top.next++];
+      const input = inputsOf(top.tensor)[top.next++];
       if (input === undefined) {
         order.push(top.tensor);
         stack.pop();

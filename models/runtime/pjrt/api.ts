@@ -85,9 +85,9 @@ const WAIT = { parameters: ["buffer"], result: "usize", nonblocking: true } as c
 
 /**
  * Takes a reference on a library that is never given back. Deno closes its libraries when a process or worker ends, and a
- * plugin that is unloaded crashes: it has threads of its own.
+ * plugin that is unloaded crashes: it has threads of its own. One that cannot be opened is left to whoever needs it.
  */
-function keepLoaded(path: string): void {
+export function keepLoaded(path: string): void {
   if (Deno.build.os !== "linux") return;
   const RTLD_LAZY = 1;
   const libc = Deno.dlopen("libc.so.6", { dlopen: { parameters: ["buffer", "i32"], result: "pointer" } });

@@ -72,7 +72,7 @@ export function smallWheel(): { data: Uint8Array<ArrayBuffer>; library: Uint8Arr
 
 /**
  * Runs a body with a `PATH` on which only the given commands are, and a folder for what they fetch. Each command is the
- * shell script that `download` runs; `--version` succeeds, and what was asked is noted in `calls`.
+ * shell script that `download` runs, with its arguments in `asked`; `--version` succeeds, and what was asked is noted in `calls`.
  */
 export async function withCommands(
   commands: Readonly<Record<string, string>>,
@@ -85,7 +85,7 @@ export async function withCommands(
     await Deno.mkdir(bin);
     await Deno.writeTextFile(log, "");
     for (const [name, script] of Object.entries(commands)) {
-      const text = `#!/bin/sh\necho "$0 $*" >> '${log}'\ncase "$*" in *--version*) exit 0;; esac\n` +
+      const text = `#!/bin/sh\necho "$0 $*" >> '${log}'\ncase "$*" in *--version*) exit 0;; esac\nasked="$*"\n` +
         `while [ $# -gt 0 ]; do if [ "$1" = --dest ]; then dest=$2; fi; shift; done\n${script}\n`;
       await Deno.writeTextFile(join(bin, name), text, { mode: 0o755 });
     }

@@ -137,10 +137,10 @@ Deno.test("a plugin named by the environment goes first, and must be there", asy
   });
 });
 
-Deno.test("a plugin for GPUs is not fetched: the error says what to install", async () => {
+Deno.test("a TPU's plugin is not fetched: the error says what to install", async () => {
   await withCommands({}, async () => {
-    await assertRejects(() => fetchPlugin({ device: "cuda" }), PluginError, "install jax-cuda13-plugin[with-cuda]");
-    await assertRejects(() => openEngine({ device: "cuda" }), PluginError, "No XLA plugin for cuda");
+    await assertRejects(() => fetchPlugin({ device: "tpu" }), PluginError, "install libtpu into the active Python");
+    await assertRejects(() => openEngine({ device: "tpu" }), PluginError, "No XLA plugin for tpu");
   });
 });
 
