@@ -1,5 +1,5 @@
 /** The order in which interpreters work through a program, and when they may forget a value. */
-import { type Program, type Tensor, topologicalOrder } from "../tensor/mod.ts";
+import { type Program, type Tensor, tracedOrder } from "../tensor/mod.ts";
 
 /** One tensor to compute, and the tensors nothing needs any more once it is there (itself among them if nothing does). */
 export interface Step {
@@ -13,7 +13,7 @@ export function schedule(program: Program): Step[] {
   const steps: Step[] = [];
   const seen = new Set<Tensor>();
   // From the end, the first use met is the last.
-  for (const tensor of topologicalOrder([...outputs]).reverse()) {
+  for (const tensor of tracedOrder([...outputs]).reverse()) {
     const releases = [...new Set([tensor, ...tensor.inputs])].filter((used) => !seen.has(used) && !outputs.has(used));
     releases.forEach((used) => seen.add(used));
     steps.push({ tensor, releases });

@@ -4,10 +4,10 @@
  *
  * The memory is an estimate. Compilers fuse chains of element-wise operations, so only what a matrix product, softmax,
  * norm, reduction or movement of rows makes or reads is taken as stored, from its making to its last use, in the order
- * in which the graph is written down. A compiler may reorder, share or recompute.
+ * in which the program was traced. A compiler may reorder, share or recompute.
  */
 import type { Program } from "./program.ts";
-import { DTYPE_BYTES, type OpKind, type Tensor, topologicalOrder } from "./tensor.ts";
+import { DTYPE_BYTES, type OpKind, type Tensor, topologicalOrder, tracedOrder } from "./tensor.ts";
 
 /** Operations that no compiler fuses into what comes before and after. */
 const STORING: ReadonlySet<OpKind> = new Set<OpKind>([
@@ -60,7 +60,7 @@ export function matmulFlop({ outputs }: Program): number {
 
 /** Bytes of the values that a program makes on its way, at the moment when most of them are alive. An estimate. */
 export function workingBytes({ outputs, donations }: Program): number {
-  const order = topologicalOrder(outputs.map(({ tensor }) => tensor));
+  const order = tracedOrder(outputs.map(({ tensor }) => tensor));
   const stored = storedTensors(order);
   // Donated outputs take the place of an input; the others stay to the end.
   const donated = new Set(donations.values());

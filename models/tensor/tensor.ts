@@ -64,8 +64,13 @@ export type UnaryKind = "negate" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "e
 export type BinaryKind = "add" | "subtract" | "multiply" | "divide" | "maximum" | "minimum";
 export type OpKind = Op["kind"];
 
+let made = 0;
+
 /** A symbolic value: `shape` elements of `dtype`, made by `op` from `inputs`. */
 export class Tensor {
+  /** Counts the tensors of a process: the order of tracing. */
+  readonly number = made++;
+
   constructor(
     readonly op: Op,
     readonly inputs: readonly Tensor[],
@@ -85,6 +90,14 @@ export class Tensor {
   toString(): string {
     return `${this.dtype}[${this.shape.join(", ")}]`;
   }
+}
+
+/**
+ * All tensors that `outputs` depend on, in the order in which they were traced: each after its inputs. Things that belong
+ * together stand together, such as the way back through a block and the gradients of its weights.
+ */
+export function tracedOrder(outputs: readonly Tensor[]): Tensor[] {
+  return topologicalOrder(outputs).sort((a, b) => a.number - b.number);
 }
 
 /** Number of elements of a shape; 1 for a scalar. */
