@@ -17,7 +17,7 @@ import {
   AVSEEK_FLAG_BACKWARD,
 } from "node-av/constants";
 import { CorruptClipError } from "./decoder.ts";
-import { checkEnd, checkFile, CONTAINERS } from "./_extent.ts";
+import { checkEnd, checkFile, CONTAINERS, countsFromStart, type FileExtent } from "./_extent.ts";
 import { type Turn, turnOf } from "./_rotation.ts";
 
 /** The packets of a video stream, as listed without decoding. */
@@ -34,6 +34,7 @@ Log.setLevel(AV_LOG_QUIET);
 /** One opened file with its video stream. Free it with `using`. */
 export class OpenedVideo implements Disposable {
   readonly #format = new FormatContext();
+  readonly #extent: FileExtent;
   readonly path: string;
   readonly streamIndex: number;
   readonly stream: Stream;
@@ -50,7 +51,7 @@ export class OpenedVideo implements Disposable {
    */
   constructor(path: string) {
     this.path = path;
-    const extent = checkFile(path);
+    const extent = this.#extent = checkFile(path);
     this.#format.allocContext();
     this.#format.setOption("protocol_whitelist", "file");
     this.#format.setOption("format_whitelist", CONTAINERS);
@@ -158,7 +159,8 @@ export class OpenedVideo implements Disposable {
   #checkEnd(end: bigint, count: number): void {
     const declared = this.#format.duration;
     if (declared === AV_NOPTS_VALUE || declared <= 0n || end <= 0n || this.#format.nbStreams !== 1) return;
-    const start = this.stream.startTime === AV_NOPTS_VALUE ? 0n : this.stream.startTime;
+    const known = countsFromStart(this.#extent) && this.stream.startTime !== AV_NOPTS_VALUE;
+    const start = known ? this.stream.startTime : 0n;
     const seconds = Number(end - start) * this.timeBase.num / this.timeBase.den;
     checkEnd(this.path, seconds, Number(declared) / 1e6, count);
   }

@@ -61,11 +61,16 @@ export function checkFile(path: string): FileExtent {
   return extent;
 }
 
+/** Whether a container's duration begins with its first picture; that of Matroska begins at time zero. */
+export function countsFromStart({ family }: FileExtent): boolean {
+  return family !== "matroska";
+}
+
 /**
  * Checks that the pictures of a file last about as long as its container says.
  *
  * @param path The file.
- * @param seconds Where the last picture ends, counted from the first one.
+ * @param seconds Where the last picture ends, counted as the container's duration is.
  * @param declaredSeconds What the container declares.
  * @param count Pictures.
  * @throws {CorruptClipError} They end before.

@@ -3,7 +3,7 @@
  * shown, when, and whether the stream is as long as its container says.
  */
 import { CorruptClipError, MAX_PIXELS } from "./decoder.ts";
-import { checkEnd, CONTAINERS, type FileExtent } from "./_extent.ts";
+import { checkEnd, CONTAINERS, countsFromStart, type FileExtent } from "./_extent.ts";
 import { runCommand } from "./_ffmpeg_process.ts";
 
 /** The video stream of a file, as listed without decoding. */
@@ -93,7 +93,8 @@ export async function probeVideo(
   const declared = Number(probe.format?.duration);
   const end = Math.max(...shown.slice(-64).map(({ pts = 0, duration = 0 }) => pts + duration)) * timeBase;
   if (declared > 0 && end > 0 && probe.format?.nb_streams === 1) {
-    checkEnd(path, end - (Number(stream.start_time) || 0), declared, shown.length);
+    const start = countsFromStart(extent) ? Number(stream.start_time) || 0 : 0;
+    checkEnd(path, end - start, declared, shown.length);
   }
   const swapped = stream.side_data_list?.some(({ rotation = 0 }) => Math.abs(Math.round(rotation)) % 180 === 90);
   return {

@@ -15,12 +15,16 @@ import {
   AVCOL_SPC_BT470BG,
   AVCOL_SPC_SMPTE170M,
   AVCOL_SPC_UNSPECIFIED,
+  SWS_ACCURATE_RND,
   SWS_BILINEAR,
 } from "node-av/constants";
 import type { CropPlan } from "./crops.ts";
 import { type CubeLayout, cutPlanes } from "./cubes.ts";
 import { evenBox, filterChain } from "./_filters.ts";
 import type { Turn } from "./_rotation.ts";
+
+/** As in {@linkcode filterChain}. */
+const SCALING = (SWS_BILINEAR | SWS_ACCURATE_RND) as typeof SWS_BILINEAR;
 
 /** Bytes behind each plane that vector code of the scaler may touch. */
 const GUARD = 64;
@@ -90,7 +94,7 @@ export class ViewPainter implements Disposable {
         plan.scaledWidth,
         plan.scaledHeight,
         AV_PIX_FMT_GBRP,
-        SWS_BILINEAR,
+        SCALING,
       );
       this.#direct = { key, scaler };
     }

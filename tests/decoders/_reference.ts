@@ -66,7 +66,10 @@ function converter(first: Frame, { before, width, height }: ReferenceOptions): (
       `:colorspace=${first.colorSpace}:range=${first.colorRange}`,
   )!;
   const sink = graph.createFilter(Filter.getByName("buffersink")!, "out", null)!;
-  const chain = `${before},scale=${width}:${height}:flags=bilinear,format=gbrp,format=rgb24`.replace(/^,/, "");
+  const chain = `${before},scale=${width}:${height}:flags=bilinear+accurate_rnd,format=gbrp,format=rgb24`.replace(
+    /^,/,
+    "",
+  );
   let last = source;
   for (const [i, part] of chain.split(",").entries()) {
     const at = part.indexOf("=");
