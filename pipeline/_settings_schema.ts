@@ -122,6 +122,10 @@ const teacher = z.strictObject({
     about: "Teacher checkpoint; none trains a VideoMAE teacher on the clips first",
     flag: "teacher",
   }),
+  strict: yesNo(true, {
+    about: "Refuse a teacher's file in which tensors are missing, unexpected or of another shape",
+    affects: TEACHER,
+  }),
   width: whole(1024, 8, 8192, { about: "Width of the teacher's encoder", affects: TEACHER }),
   depth: whole(24, 1, 100, { about: "Blocks of the teacher's encoder", unit: "blocks", affects: TEACHER }),
   heads: whole(16, 1, 128, { about: "Attention heads of the teacher's encoder", affects: TEACHER }),

@@ -7,8 +7,10 @@ import { type TokenGrid, tokensOf } from "../shapes.ts";
 import type { Shape } from "../tensor/mod.ts";
 
 /** Names under which encoders keep their table. */
-export const POSITION_NAMES: readonly string[] = ["", "encoder.", "backbone.", "module.", "module.encoder."]
-  .map((prefix) => `${prefix}pos_embed`);
+export const POSITION_NAMES: readonly string[] = [
+  ...["", "encoder.", "backbone.", "module.", "module.encoder."].map((prefix) => `${prefix}pos_embed`),
+  "vit.embeddings.position_embeddings",
+];
 
 /**
  * A stored table for a grid.

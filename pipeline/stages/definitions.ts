@@ -257,5 +257,5 @@ async function openFrames(folder: string) {
 }
 
 async function teacherOf(state: ChainState): Promise<Teacher> {
-  return state.teacher ??= await resolveTeacher(state.settings, state.results["train-teacher"]);
+  return state.teacher ??= await resolveTeacher(state.settings, state.results["train-teacher"], state.warn);
 }

@@ -7,6 +7,7 @@ import { initialParameters, type ParameterSpec } from "../../models/parameters.t
 import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
+import { SettingsError } from "../settings.ts";
 import { assertFeaturesFit, type FeaturesSet, readTeacherPositions } from "../shards/feature_shards.ts";
 import { levelPath } from "../shards/feature_format.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
@@ -52,6 +53,11 @@ export async function pretrain(
     name: spec.name.slice(TEACHER_PREFIX.length),
   }));
   const weights = teachers.length > 0 ? await teacher.parameters(teachers) : new Map<string, Float32Array>();
+  if (weights.keys().some((name) => name.startsWith("positions."))) {
+    throw new SettingsError([
+      "The teacher's file keeps a position table, which --teacher-mode online does not read: take --teacher-mode cached",
+    ]);
+  }
   const frozen = new Map([...start, ...[...weights].map(([name, values]) => [TEACHER_PREFIX + name, values] as const)]);
   const masks = features ? storedMasks(features) : (row: number) => teacherPositions(sizes, seed, row);
   return await runTraining(context, {

@@ -1,10 +1,12 @@
 /** The frozen teacher of a run: a file of the user's, or what the run trained itself. */
 import { join } from "node:path";
 import type { ParameterSpec } from "../../models/parameters.ts";
+import { uniforms } from "../random.ts";
 import { type Settings, SettingsError } from "../settings.ts";
 import { sha256Hex, sha256OfFile } from "../shards/config_hash.ts";
 import type { HostParameters } from "../training/weights.ts";
 import type { TrainedResult } from "./run_training.ts";
+import { tokenGrid } from "./stage_context.ts";
 
 /** A teacher that is ready to teach. */
 export interface Teacher {
@@ -13,9 +15,10 @@ export interface Teacher {
   /** Of the file or files of its weights. */
   readonly sha256: string;
   /**
-   * Its encoder's parameters, read from the file.
+   * Its encoder's parameters, read from the file; with its own position table, if the file keeps one, as
+   * `positions.WIDTH`.
    *
-   * @throws {TypeError} if one is missing or has another shape; all of them are named
+   * @throws {TypeError} if tensors are missing, unexpected or of another shape, unless --no-strict allows that
    */
   readonly parameters: (specs: readonly ParameterSpec[]) => Promise<HostParameters>;
 }
@@ -29,9 +32,15 @@ export function teacherName({ width, depth, weights }: Settings["teacher"]): str
  * Finds the teacher.
  *
  * @param trained The run's own teacher, if it trained one.
+ * @param warn Receives a sentence about a file that does not fit and need not.
  * @throws {SettingsError} if the file cannot be read or holds no weights
  */
-export async function resolveTeacher({ teacher }: Settings, trained: TrainedResult | undefined): Promise<Teacher> {
+export async function resolveTeacher(
+  settings: Settings,
+  trained: TrainedResult | undefined,
+  warn: (message: string) => void = () => {},
+): Promise<Teacher> {
+  const { teacher, run: { seed } } = settings;
   const path = trained ? join(trained.checkpoint, "model.safetensors") : teacher.weights!;
   const sha256 = trained?.sha256 ?? await sha256OfWeights(path).catch((cause) => {
     throw new SettingsError([`--teacher ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
@@ -40,8 +49,15 @@ export async function resolveTeacher({ teacher }: Settings, trained: TrainedResu
     name: teacherName(teacher),
     sha256,
     parameters: async (specs) => {
-      const { readParameters } = await import("../training/weights.ts");
-      return await readParameters(path, specs);
+      const { readEncoder } = await import("../training/encoder_weights.ts");
+      return await readEncoder(path, {
+        specs,
+        depth: teacher.depth,
+        grid: tokenGrid(settings),
+        strict: teacher.strict,
+        uniforms: (count, name) => uniforms(count, seed, "teacher start", name),
+        warn,
+      });
     },
   };
 }

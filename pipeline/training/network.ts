@@ -44,7 +44,8 @@ export class Network implements Disposable {
    */
   static async load(engine: Engine, forward: ForwardProgram, parameters: HostParameters): Promise<Network> {
     const network = new Network(engine, forward, await engine.compile(forward.program));
-    network.#upload("frozen", forward.frozen, initialParameters(forward.frozen, () => []));
+    // A network may bring position tables of its own.
+    network.#upload("frozen", forward.frozen, new Map([...initialParameters(forward.frozen, () => []), ...parameters]));
     network.setParameters(parameters);
     return network;
   }
