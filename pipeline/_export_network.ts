@@ -3,10 +3,22 @@ import fs from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { CubeSize, TokenGrid, TransformerShape } from "../models/shapes.ts";
 import { type Checkpoint, CheckpointFolder } from "./checkpoint_folder.ts";
-import type { ExportOptions } from "./export.ts";
 import { resolveSettings, type Settings, SettingsError } from "./settings.ts";
 import { readRecords, type StageRecord } from "./stage_log.ts";
 import { cubeSize, maskSizes, tokenGrid } from "./stages/stage_context.ts";
+
+/** Which fine-tuned classifier: from the pre-trained student, or from random weights. */
+export const CLASSIFIERS = ["student", "scratch"] as const;
+
+/** Which network of which run. */
+export interface NetworkChoice {
+  /** The run's folder. */
+  readonly run: string;
+  /** @default the pre-trained student */
+  readonly classifier?: (typeof CLASSIFIERS)[number];
+  /** Called with a sentence for every damaged checkpoint passed over. */
+  readonly warn?: (message: string) => void;
+}
 
 /** A run as it lies on the disk. */
 export interface ExportedRun {
@@ -51,9 +63,9 @@ export function readRun(path: string): ExportedRun {
  *
  * @throws {SettingsError} if the run has no such network
  */
-export async function findNetwork(run: ExportedRun, options: ExportOptions): Promise<ExportedNetwork> {
-  const { path, settings, stages } = run, { classifier } = options;
-  const checkpoint = await newest(options);
+export async function findNetwork(run: ExportedRun, choice: NetworkChoice): Promise<ExportedNetwork> {
+  const { path, settings, stages } = run, { classifier } = choice;
+  const checkpoint = await newest(choice);
   const { step } = checkpoint;
   const record = stages.find(({ name }) => name === (classifier ? "finetune" : "pretrain"));
   const notes = record?.state === "done" ? [] : [`The training is not done: these are the weights of step ${step}.`];
@@ -81,7 +93,7 @@ export async function findNetwork(run: ExportedRun, options: ExportOptions): Pro
   };
 }
 
-async function newest({ run, classifier, warn = () => {} }: ExportOptions): Promise<Checkpoint> {
+async function newest({ run, classifier, warn = () => {} }: NetworkChoice): Promise<Checkpoint> {
   const folder = join(run, "checkpoints", ...(classifier ? [`finetune-${classifier}`] : []));
   const found = await new CheckpointFolder(folder, 1, warn).latest();
   if (found) return found;

@@ -97,8 +97,8 @@ export async function compareExport(
 
 /** For people. */
 export function sentence({ by, clip, output, difference, largest }: Comparison): string {
-  return `${by} on a ${clip} clip: ${output} differs by ${difference.toExponential(1)} at most, ` +
-    `values reach ${largest.toPrecision(3)}`;
+  const apart = difference === 0 ? "is the same" : `differs by ${difference.toExponential(1)} at most`;
+  return `${by} on a ${clip} clip: ${output} ${apart}, values reach ${largest.toPrecision(3)}`;
 }
 
 function difference(ours: Float32Array, theirs: Float32Array): { difference: number; largest: number } {

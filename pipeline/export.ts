@@ -8,33 +8,27 @@ import fs from "node:fs";
 import { dirname, join } from "node:path";
 import { openEngine, type OpenEngineOptions } from "../models/runtime/open_engine.ts";
 import { type ExportedFiles, type ExportSource, hubFiles, officialFiles, onnxFiles, text } from "./_export_files.ts";
-import { findNetwork, readRun } from "./_export_network.ts";
+import { findNetwork, type NetworkChoice, readRun } from "./_export_network.ts";
 import { comparedClips, compareExport, type Comparison, sentence } from "./_export_parity.ts";
-export { sentence } from "./_export_parity.ts";
 import { publishFolder } from "./_publish_folder.ts";
 import { lockRun, RunLockedError } from "./run_lock.ts";
 import { SettingsError } from "./settings.ts";
 import { configHash, type Json } from "./shards/config_hash.ts";
 import { StageLog } from "./stage_log.ts";
 
+export { CLASSIFIERS } from "./_export_network.ts";
+export { sentence } from "./_export_parity.ts";
+
 /** The Hugging Face hub's names, an ONNX model, or the official repositories' names. */
 export const EXPORT_FORMATS = ["hf", "onnx", "pth-names"] as const;
-/** Which fine-tuned classifier: from the pre-trained student, or from random weights. */
-export const CLASSIFIERS = ["student", "scratch"] as const;
 
 /** What to export, and where to. */
-export interface ExportOptions {
-  /** The run's folder. */
-  readonly run: string;
+export interface ExportOptions extends NetworkChoice {
   readonly to: (typeof EXPORT_FORMATS)[number];
   /** The folder to write; may exist if it is empty. */
   readonly out: string;
-  /** @default the pre-trained student */
-  readonly classifier?: (typeof CLASSIFIERS)[number];
   /** What computes our side of the comparison. @default as {@linkcode openEngine} */
   readonly engine?: Pick<OpenEngineOptions, "engine" | "device">;
-  /** Called with a sentence for every damaged checkpoint passed over. */
-  readonly warn?: (message: string) => void;
 }
 
 /** What was written. */

@@ -226,7 +226,7 @@ Deno.test("a run that another process holds is exported all the same, and not wr
 Deno.test("a network that computes something else is refused, and so is one that computes no numbers", async () => {
   await inFolder(async (folder) => {
     const run = readRun((await writeRun(folder)).path);
-    const network = await findNetwork(run, { run: run.path, to: "hf", out: "", classifier: "student" });
+    const network = await findNetwork(run, { run: run.path, classifier: "student" });
     const clips = await comparedClips(network.sizes, run);
     await using engine = await openEngine({ engine: "tfjs" });
     const ours = await computeOutputs(
