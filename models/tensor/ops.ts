@@ -4,6 +4,7 @@
  * Binary operations broadcast as NumPy does (shapes aligned at the right, size 1 repeated) and accept a number on either
  * side. Types are never promoted silently: convert first.
  */
+import { checkAxis, checkShape, checkValue } from "./_checks.ts";
 import {
   type BinaryKind,
   type Comparison,
@@ -22,7 +23,7 @@ export type Operand = Tensor | number;
 
 // ------------------------------------------------------------------------------------------------------ sources
 
-/** A value given at run time under `name`. */
+/** A value given at run time under `name`: `-> [shape]`. */
 export function input(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   checkShape(name, shape);
   return new Tensor({ kind: "input", name }, [], shape, dtype);
@@ -42,64 +43,40 @@ export function iota(shape: Shape, axis: number, dtype: DType = "i32"): Tensor {
   return new Tensor({ kind: "iota", axis: checkAxis("iota", axis, shape.length) }, [], shape, dtype);
 }
 
-// ------------------------------------------------------------------------------------------------------ randomness
-
-/** Options of {@linkcode randomBits}. */
-export interface RandomOptions {
-  /** Which of 2^32 independent sequences of a key: each use of a key in a program takes its own. @default {0} */
-  stream?: number;
-  /** Upper bits of a word that are kept, as a number below 2^bits; 1 to 32. @default {32} */
-  bits?: number;
-}
-
-/**
- * Random bits without state, `u32[B, 2] -> u32[B, count]`: sample `b` gets what its key determines, whatever the batch
- * around it, the engine and the device. Word `i` of a sample is word `i mod 2` of the block that Threefry-2x32 with 20
- * rounds (Salmon et al. 2011) makes of the sample's key and the counter `(floor(i / 2), stream)`. So a longer draw begins
- * with the shorter one.
- *
- * @param keys two words for each sample, such as a hash of seed, purpose, epoch and clip
- */
-export function randomBits(keys: Tensor, count: number, { stream = 0, bits = 32 }: RandomOptions = {}): Tensor {
-  if (keys.dtype !== "u32" || keys.rank !== 2 || keys.shape[1] !== 2) {
-    throw new TypeError(`randomBits needs keys u32[B, 2], found ${keys}`);
-  }
-  checkShape("randomBits", [count]);
-  checkValue(stream, "u32");
-  if (!(Number.isInteger(bits) && 1 <= bits && bits <= 32)) {
-    throw new RangeError(`randomBits keeps 1 to 32 bits of a word, found ${bits}`);
-  }
-  return new Tensor({ kind: "random_bits", stream, bits }, [keys], [keys.shape[0]!, count], "u32");
-}
-
-/**
- * Random numbers in [0, 1), multiples of 2^-24 and hence exact in f32: `u32[B, 2] -> f32[B, count]`.
- *
- * @param keys as for {@linkcode randomBits}
- * @param stream as for {@linkcode randomBits}
- */
-export function uniform(keys: Tensor, count: number, stream = 0): Tensor {
-  return multiply(convert(randomBits(keys, count, { stream, bits: 24 }), "f32"), 2 ** -24);
-}
-
 // ------------------------------------------------------------------------------------------------------ elementwise
 
+// Of one operand: floats of any shape to floats of that shape and type.
+
+/** `-x`. */
 export const negate = unary("negate");
+/** `|x|`; its gradient at 0 is that of `x`. */
 export const abs = unary("abs");
+/** `e^x`. */
 export const exp = unary("exp");
+/** The natural logarithm. */
 export const log = unary("log");
+/** The square root. */
 export const sqrt = unary("sqrt");
 /** `1 / sqrt(x)`. */
 export const rsqrt = unary("rsqrt");
-/** The error function. */
+/** The error function, `2 / sqrt(pi)` times the integral of `e^(-t^2)` from 0 to `x`. */
 export const erf = unary("erf");
+/** The hyperbolic tangent. */
 export const tanh = unary("tanh");
 
+// Of two operands: both of one type, broadcast against each other: `[B, N, D], [D] -> [B, N, D]`. Integers wrap.
+
+/** `a + b`; of bools, or. */
 export const add = binary("add");
+/** `a - b`. */
 export const subtract = binary("subtract");
+/** `a * b`; of bools, and. */
 export const multiply = binary("multiply");
+/** `a / b`; of integers, towards zero. */
 export const divide = binary("divide");
+/** The larger of two; where they are equal the gradient is the first one's. */
 export const maximum = binary("maximum");
+/** The smaller of two; where they are equal the gradient is the first one's. */
 export const minimum = binary("minimum");
 
 /** `x * x`. */
@@ -107,7 +84,7 @@ export function square(x: Tensor): Tensor {
   return multiply(x, x);
 }
 
-/** Compares element by element; the result is `bool`. */
+/** Compares element by element, broadcast: `[...], [...] -> bool[...]`. */
 export function compare(a: Operand, comparison: Comparison, b: Operand): Tensor {
   const [x, y] = aligned("compare", a, b);
   return new Tensor({ kind: "compare", comparison }, [x, y], x.shape, "bool");
@@ -122,7 +99,7 @@ export function select(condition: Tensor, a: Operand, b: Operand): Tensor {
   return new Tensor({ kind: "select" }, parts, shape, x.dtype);
 }
 
-/** The same numbers as another element type. Float to integer truncates. */
+/** The same numbers as another element type: `[...] -> dtype[...]`. Float to integer truncates, anything but 0 is true. */
 export function convert(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : new Tensor({ kind: "convert" }, [x], x.shape, dtype);
 }
@@ -161,7 +138,7 @@ export function broadcast(x: Tensor, shape: Shape): Tensor {
   return new Tensor({ kind: "broadcast", axes: x.shape.map((_, axis) => axis + offset) }, [x], shape, x.dtype);
 }
 
-/** Joins tensors along `axis`; all other axes must agree. */
+/** Joins tensors along `axis`: `[B, N, D], [B, M, D] -> [B, N + M, D]` along 1; all other axes must agree. */
 export function concatenate(parts: readonly Tensor[], axis: number): Tensor {
   const first = parts[0];
   if (first === undefined) throw new RangeError("concatenate needs at least one tensor, found none");
@@ -176,7 +153,7 @@ export function concatenate(parts: readonly Tensor[], axis: number): Tensor {
   return new Tensor({ kind: "concatenate", axis: at }, parts, shape, first.dtype);
 }
 
-/** Elements `start` (included) to `end` (excluded) along `axis`. */
+/** Elements `start` (included) to `end` (excluded) along `axis`: `[B, N, D] -> [B, end - start, D]` along 1. */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   const at = checkAxis("slice", axis, x.rank);
   const size = x.shape[at]!;
@@ -188,7 +165,7 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
   return new Tensor({ kind: "slice", axis: at, start, end }, [x], shape, x.dtype);
 }
 
-/** Adds `before` and `after` zeros along `axis`. */
+/** Adds `before` and `after` zeros along `axis`: `[B, N] -> [B, before + N + after]` along 1. */
 export function pad(x: Tensor, axis: number, before: number, after: number): Tensor {
   const at = checkAxis("pad", axis, x.rank);
   if (![before, after].every((count) => Number.isSafeInteger(count) && count >= 0)) {
@@ -210,18 +187,18 @@ export interface ReduceOptions {
   keepAxes?: boolean;
 }
 
-/** Sum over `axes`, by default over all. */
+/** Sum over `axes`, by default over all: `[B, N, D] -> [B, D]` over axis 1. Short floats are summed in f32. */
 export function sum(x: Tensor, axes: readonly number[] = allAxes(x), options: ReduceOptions = {}): Tensor {
   if (x.dtype === "bool") throw new TypeError(`sum has no bools: convert ${x} to i32 first`);
   return reduce("sum", x, axes, options);
 }
 
-/** Largest element over `axes`, by default over all. */
+/** Largest element over `axes`, by default over all: `[B, C] -> [B]` over axis 1. Equals share the gradient. */
 export function max(x: Tensor, axes: readonly number[] = allAxes(x), options: ReduceOptions = {}): Tensor {
   return reduce("max", x, axes, options);
 }
 
-/** Mean over `axes`, by default over all. */
+/** Mean over `axes`, by default over all; shapes as for {@linkcode sum}. */
 export function mean(x: Tensor, axes: readonly number[] = allAxes(x), options: ReduceOptions = {}): Tensor {
   if (!isFloat(x.dtype)) throw new TypeError(`mean needs floats, found ${x}`);
   const total = sum(x, axes, options);
@@ -260,7 +237,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   return new Tensor({ kind: "matmul", transposeA, transposeB }, [a, b], shape, output);
 }
 
-/** Softmax over the last axis. `output` is the element type of the result. */
+/** Softmax over the last axis, computed in f32: `[..., N] -> [..., N]`. `output` is the element type of the result. */
 export function softmax(x: Tensor, output: DType = x.dtype): Tensor {
   if (x.rank < 1 || !isFloat(x.dtype) || !isFloat(output)) {
     throw new TypeError(`softmax to ${output} needs floats with at least one axis, found ${x}`);
@@ -321,7 +298,7 @@ export function customGradient(
   return new Tensor({ kind: "custom_gradient", backward }, [output, ...inputs], output.shape, output.dtype);
 }
 
-/** `x`, but a constant as far as gradients are concerned. */
+/** `x`, but a constant as far as gradients are concerned: `[...] -> [...]`. */
 export function stopGradient(x: Tensor): Tensor {
   return new Tensor({ kind: "stop_gradient" }, [x], x.shape, x.dtype);
 }
@@ -382,36 +359,4 @@ function reduce(kind: "sum" | "max", x: Tensor, axes: readonly number[], { keepA
 
 function allAxes(x: Tensor): number[] {
   return x.shape.map((_, axis) => axis);
-}
-
-/** The axis counted from the front; negative axes count from the back. */
-function checkAxis(name: string, axis: number, rank: number): number {
-  const at = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(at) || at < 0 || at >= rank) {
-    throw new RangeError(`${name} has no axis ${axis} among ${rank} axes`);
-  }
-  return at;
-}
-
-/** Smallest and largest values of the types that are not floats. */
-const RANGES: Readonly<Partial<Record<DType, readonly [number, number]>>> = {
-  i32: [-(2 ** 31), 2 ** 31 - 1],
-  u32: [0, 2 ** 32 - 1],
-  u8: [0, 255],
-  bool: [0, 1],
-};
-
-function checkValue(value: number, dtype: DType): void {
-  const range = RANGES[dtype];
-  if (range && !(Number.isInteger(value) && range[0] <= value && value <= range[1])) {
-    throw new RangeError(
-      `A constant of type ${dtype} must be whole and from ${range[0]} to ${range[1]}, found ${value}`,
-    );
-  }
-}
-
-function checkShape(name: string, shape: Shape): void {
-  if (shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
-    throw new RangeError(`${name} needs positive whole sizes, found [${shape.join(", ")}]`);
-  }
 }

@@ -15,6 +15,7 @@ import {
   maximum,
   minimum,
   multiply,
+  type OpKind,
   program,
   select,
   stopGradient,
@@ -48,6 +49,34 @@ async function slopes({ outputs, values }: ReturnType<typeof traced>, name: stri
 }
 
 const differentiable = (opCase: OpCase) => opCase.smooth !== false && "loss" in traced(opCase).outputs;
+
+/** Operations through which no gradient passes, and why their cases have no slope to be checked. */
+const WITHOUT_GRADIENT: Readonly<Partial<Record<OpKind, string>>> = {
+  constant: "depends on nothing",
+  iota: "depends on nothing",
+  random_bits: "integers of integers",
+  compare: "a step, flat on both sides",
+  stop_gradient: "holds the gradient back by definition",
+};
+
+Deno.test("every operation has its gradient checked, or a reason to have none", () => {
+  for (const [kind, cases] of Object.entries(CASES)) {
+    const checked = cases.some(differentiable);
+    assertEquals(checked, !(kind in WITHOUT_GRADIENT), `${kind}: ${checked ? "is" : "is not"} checked`);
+  }
+});
+
+Deno.test("operations without a gradient give none", () => {
+  for (const kind of Object.keys(WITHOUT_GRADIENT) as OpKind[]) {
+    for (const { inputs, trace } of CASES[kind]) {
+      const sources = inputs.map(({ shape, dtype }, i) => input(`x${i}`, shape, dtype));
+      const result = trace(...sources);
+      if (result.op.kind !== kind) continue;
+      const loss = sum(convert(result, "f32"));
+      for (const gradient of gradients(loss, sources)) assertEquals(gradient.op.kind, "constant", kind);
+    }
+  }
+});
 
 for (const opCase of Object.values(CASES).flat().filter(differentiable)) {
   Deno.test(`the gradient is the slope: ${opCase.name}`, async () => {
