@@ -60,6 +60,12 @@ export interface Engine extends AsyncDisposable {
    * @throws {RangeError} if the array's length or kind does not fit shape and type, or the devices do not divide its rows
    */
   upload(data: HostArray, shape: Shape, dtype: DType, placement?: Placement): DeviceBuffer;
+  /**
+   * Bytes that buffers and programs may still take on each device; undefined where that is not known.
+   *
+   * @param wanted Less than this is looked at twice, unused memory having been given back.
+   */
+  freeBytes?(wanted: number): number | undefined;
 }
 
 /** Checks that a run's inputs are exactly what the program takes. */

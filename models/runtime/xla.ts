@@ -21,6 +21,7 @@ import {
   type MemoryNeed,
   type Placement,
 } from "./engine.ts";
+import { freeHostBytes } from "./_host_memory.ts";
 import { callsOneDnn, type OneDnnTypes } from "./_onednn.ts";
 import { oneDnnTypes, processorFlags } from "./_processor.ts";
 import { type ProgramIdentity, programIdentity } from "./_program_identity.ts";
@@ -203,6 +204,13 @@ export class XlaEngine implements Engine {
       return this.client.upload(block, part, dtype, device);
     });
     return this.own(addresses, shape, dtype, placement);
+  }
+
+  freeBytes(wanted: number): number | undefined {
+    const { platform, deviceCount } = this.client;
+    if (platform !== "cpu") return this.client.freeBytes();
+    const free = freeHostBytes(wanted * deviceCount);
+    return free === undefined ? undefined : free / deviceCount;
   }
 
   /** Makes a buffer of this engine out of an address on each device. */

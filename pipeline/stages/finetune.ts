@@ -11,7 +11,10 @@ import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import type { BatchRow } from "../training/mask_draws.ts";
+import type { Settings } from "../settings.ts";
+import { compileFitting } from "../training/fitting.ts";
 import { encoderParameters } from "../training/weights.ts";
+import { batchSetting } from "./batch_setting.ts";
 import { finetuneStep } from "./programs.ts";
 import { labelledItems } from "./labelled_items.ts";
 import { computeType, type StageContext } from "./stage_context.ts";
@@ -41,10 +44,12 @@ export interface FinetuneData {
 
 /** Fine-tunes both classifiers. @throws {RangeError} if no clip has a label */
 export async function finetune(context: StageContext, data: FinetuneData, identity: string): Promise<FinetuneResult> {
-  const items = labelledItems(context.settings, data.frames, data.labels);
+  const { settings } = context;
+  const items = labelledItems(settings, data.frames, data.labels);
   const engine = await context.engine();
-  const step = finetuneStep(context.settings, data.classes, computeType(context.settings, engine));
-  using executable = await engine.compile(step.program);
+  const stepOf = (settings: Settings) => finetuneStep(settings, data.classes, computeType(settings, engine));
+  const step = stepOf(settings);
+  using executable = await compileFitting(engine, step.program, batchSetting(settings, "finetune.batch", stepOf));
   const parts = { context, data, items, engine, step, executable, identity };
   const student = await finetuneFrom("student", parts);
   const scratch = await finetuneFrom("scratch", parts);

@@ -7,11 +7,11 @@ import { initialParameters, type ParameterSpec } from "../../models/parameters.t
 import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
-import { SettingsError } from "../settings.ts";
 import { assertFeaturesFit, type FeaturesSet, readTeacherPositions } from "../shards/feature_shards.ts";
 import { levelPath } from "../shards/feature_format.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { amdInputs, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
+import { batchSetting } from "./batch_setting.ts";
 import { studentStep } from "./programs.ts";
 import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
@@ -42,7 +42,8 @@ export async function pretrain(
   const seed = settings.run.seed;
   const order = new TrainingOrder({ items: frames.goodItems(), views: frames.config.views, seed });
   const schedule = trainingSchedule(pretrain, order.epochLength);
-  const step = studentStep(settings, computeType(settings, engine));
+  const compute = computeType(settings, engine);
+  const step = studentStep(settings, compute);
   const isTeachers = ({ name }: ParameterSpec) => name.startsWith(TEACHER_PREFIX);
   const start = initialParameters(
     [...step.parameters, ...step.frozen.filter((spec) => !isTeachers(spec))],
@@ -53,17 +54,13 @@ export async function pretrain(
     name: spec.name.slice(TEACHER_PREFIX.length),
   }));
   const weights = teachers.length > 0 ? await teacher.parameters(teachers) : new Map<string, Float32Array>();
-  if (weights.keys().some((name) => name.startsWith("positions."))) {
-    throw new SettingsError([
-      "The teacher's file keeps a position table, which --teacher-mode online does not read: take --teacher-mode cached",
-    ]);
-  }
   const frozen = new Map([...start, ...[...weights].map(([name, values]) => [TEACHER_PREFIX + name, values] as const)]);
   const masks = features ? storedMasks(features) : (row: number) => teacherPositions(sizes, seed, row);
   return await runTraining(context, {
     name: "pretrain",
     engine,
     step,
+    batchSetting: batchSetting(settings, "pretrain.batch", (other) => studentStep(other, compute)),
     batch,
     schedule,
     beta1,

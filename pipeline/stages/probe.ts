@@ -11,6 +11,8 @@ import { uniforms } from "../random.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { Network } from "../training/network.ts";
 import { encoderParameters } from "../training/weights.ts";
+import type { Settings } from "../settings.ts";
+import { batchSetting } from "./batch_setting.ts";
 import type { Start } from "./finetune.ts";
 import { labelledItems, MOST_PROBED } from "./labelled_items.ts";
 import { probedFeatures } from "./programs.ts";
@@ -58,13 +60,16 @@ export async function probe(context: StageContext, data: ProbeData): Promise<Pro
   const learnt = labelledItems(settings, train.frames, train.labels, MOST_PROBED);
   const asked = val.frames.goodItems().filter((item) => val.labels[item]! >= 0);
   const engine = await context.engine();
-  const forward = probedFeatures(settings, computeType(settings, engine));
+  const programOf = (settings: Settings) => probedFeatures(settings, computeType(settings, engine));
+  const forward = programOf(settings);
   // The random weights are those that fine-tuning from scratch begins with.
   const random = initialParameters(
     forward.parameters,
     (count, name) => uniforms(count, settings.run.seed, "classifier start", name),
   );
-  using network = await Network.load(engine, forward, await encoderParameters(data.student, forward.parameters));
+  const setting = batchSetting(settings, "finetune.evalBatch", programOf);
+  const weights = await encoderParameters(data.student, forward.parameters);
+  using network = await Network.load(engine, forward, weights, setting);
   const measure = async (which: Start): Promise<ProbeAccuracy> => {
     using bar = context.progress.begin(`probe ${which}`, learnt.length + asked.length, "clips");
     let done = 0;

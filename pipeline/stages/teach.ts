@@ -15,6 +15,7 @@ import {
 import type { Settings } from "../settings.ts";
 import { writeManifest } from "../shards/manifest.ts";
 import { Network } from "../training/network.ts";
+import { batchSetting } from "./batch_setting.ts";
 import { contentHash } from "./prepare_splits.ts";
 import { teacherFeatures } from "./programs.ts";
 import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
@@ -64,7 +65,8 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
   const { missing, damaged } = await resumeFeatures(set, frames);
   for (const { shard, problem } of damaged) warn(`Feature shard ${shard} is made again: ${problem}`);
   if (missing.length > 0) {
-    using network = await Network.load(engine, forward, await teacher.parameters(forward.parameters));
+    const setting = batchSetting(settings, "teach.batch", (other) => teacherFeatures(other, compute));
+    using network = await Network.load(engine, forward, await teacher.parameters(forward.parameters), setting);
     using bar = progress.begin("teach", set.rows, "views", { from: doneRows(set, missing) });
     let done = doneRows(set, missing);
     for (const shard of missing) {

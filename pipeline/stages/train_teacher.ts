@@ -9,6 +9,7 @@ import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { videoMaeInputs } from "../training/mask_draws.ts";
+import { batchSetting } from "./batch_setting.ts";
 import { teacherStep } from "./programs.ts";
 import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
 
@@ -28,11 +29,13 @@ export async function trainTeacher(context: StageContext, frames: FramesSet, ide
     baseLr: teach.trainBaseLr,
     minLr: teach.trainMinLr,
   }, order.epochLength);
-  const step = teacherStep(settings, computeType(settings, engine));
+  const compute = computeType(settings, engine);
+  const step = teacherStep(settings, compute);
   return await runTraining(context, {
     name: "train-teacher",
     engine,
     step,
+    batchSetting: batchSetting(settings, "teach.trainBatch", (other) => teacherStep(other, compute)),
     batch,
     schedule,
     beta1: pretrain.beta1,

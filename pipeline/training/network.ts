@@ -6,6 +6,7 @@ import { hostParameter, initialParameters, type ParameterSpec } from "../../mode
 import type { DeviceBuffer, Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
 import type { ForwardProgram } from "../../models/train_step.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
+import { type BatchSetting, compileFitting } from "./fitting.ts";
 import type { HostParameters } from "./weights.ts";
 
 /** What to run over. */
@@ -40,12 +41,18 @@ export class Network implements Disposable {
 
   /**
    * @param parameters Weights of all that the program takes.
+   * @param setting The setting of the batch. @default the program is not compared with the memory that is free
    * @throws {TypeError} if one is missing
+   * @throws {TooLittleMemoryError} if the program needs more memory than is free
    */
-  static async load(engine: Engine, forward: ForwardProgram, parameters: HostParameters): Promise<Network> {
-    const network = new Network(engine, forward, await engine.compile(forward.program));
-    // A network may bring position tables of its own.
-    network.#upload("frozen", forward.frozen, new Map([...initialParameters(forward.frozen, () => []), ...parameters]));
+  static async load(
+    engine: Engine,
+    forward: ForwardProgram,
+    parameters: HostParameters,
+    setting?: BatchSetting,
+  ): Promise<Network> {
+    const network = new Network(engine, forward, await compileFitting(engine, forward.program, setting));
+    network.#upload("frozen", forward.frozen, initialParameters(forward.frozen, () => []));
     network.setParameters(parameters);
     return network;
   }

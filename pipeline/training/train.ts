@@ -11,6 +11,7 @@ import type { Metric, MetricsFile } from "../metrics.ts";
 import type { Progress } from "../progress.ts";
 import { type Schedule, scheduleValue } from "../schedule.ts";
 import type { BatchSource } from "./batch_source.ts";
+import { type BatchSetting, compileFitting } from "./fitting.ts";
 import { TrainState, type UploadedBatch } from "./train_state.ts";
 import type { HostParameters } from "./weights.ts";
 
@@ -22,6 +23,8 @@ export interface Training {
   readonly step: TrainStep;
   /** The compiled step, where several trainings share it. @default compiled here */
   readonly executable?: Executable;
+  /** The setting of the batch: the step is compared with the memory that is free. @default nothing is compared */
+  readonly batchSetting?: BatchSetting;
   /** Size of a cube. */
   readonly cube: CubeSize;
   /** Clips of a step. */
@@ -88,7 +91,9 @@ export async function train(training: Training): Promise<TrainingResult> {
   if (found && from >= schedule.steps) {
     return { checkpoint: found.path, steps: from, metrics: {} };
   }
-  using compiled = training.executable ? undefined : await training.engine.compile(training.step.program);
+  using compiled = training.executable
+    ? undefined
+    : await compileFitting(training.engine, training.step.program, training.batchSetting);
   const executable = training.executable ?? compiled!;
   using state = found
     ? await TrainState.load(training.engine, training.step, found.path)

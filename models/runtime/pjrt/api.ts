@@ -23,6 +23,7 @@ const FUNCTIONS = {
   Client_BufferFromHostBuffer: 22,
   DeviceDescription_Kind: 26,
   Device_GetDescription: 29,
+  Device_MemoryStats: 34,
   Executable_Destroy: 40,
   Executable_Serialize: 49,
   LoadedExecutable_Destroy: 50,

@@ -199,6 +199,19 @@ export class PjrtClient {
     this.api.call("Buffer_Destroy", this.#freeBuffer.u64(16, buffer));
   }
 
+  /** Bytes that are free on the device that has least; undefined where the plugin does not tell. */
+  freeBytes(): number | undefined {
+    try {
+      const stats = this.#devices.map((device) => this.api.call("Device_MemoryStats", new Args().u64(16, device)));
+      // Whether a limit is given stands in one byte.
+      if (stats.some((each) => (each.readI32(88) & 0xff) === 0)) return undefined;
+      return Math.min(...stats.map((each) => each.readNumber(80) - each.readNumber(24)));
+    } catch (error) {
+      if (error instanceof PjrtError && error.code === "UNIMPLEMENTED") return undefined;
+      throw error;
+    }
+  }
+
   /** Ends the client. Buffers and programs must be freed before. */
   async destroy(): Promise<void> {
     await this.api.callElsewhere("Client_Destroy", new Args().u64(16, this.#address));
