@@ -10,6 +10,7 @@
  */
 import { blocks } from "./block.ts";
 import { positionTable, rowsOf } from "./encoder.ts";
+import { coded, codedInputs, decoded, type FeatureDtype } from "./feature_codec.ts";
 import { maskToken } from "./initializers.ts";
 import { linear } from "./linear.ts";
 import { meanOf, meanSquaredError } from "./losses.ts";
@@ -144,6 +145,8 @@ export interface AmdStepOptions extends AmdShape {
   teacherVisible: number;
   /** Runs this teacher inside the step; its layers pair with the student's. @default features are inputs */
   teacher?: TeacherShape;
+  /** How cached features are kept; those of a teacher inside the step are coded and decoded alike. @default "f16" */
+  featureDtype?: FeatureDtype;
   optimizer: OptimizerOptions;
   /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
   accumulate?: number;
@@ -155,10 +158,11 @@ export interface AmdStepOptions extends AmdShape {
 /**
  * A step of AMD pre-training. Data: `cubes` u8 `[B, N, P]`, `student_tokens` i32 `[B, Nv]`, `hidden_tokens` i32
  * `[B, N - Nv]`, `teacher_only_tokens` i32 `[B, Nd]`, `student_rows` i32 `[B, Nv]`, `teacher_only_rows` i32 `[B, Nd]`
- * (rows among the teacher's ascending tokens), and `features/0`, ... f16 `[B, Nt, Dt]`.
+ * (rows among the teacher's ascending tokens), and `features/0`, ... f16 `[B, Nt, Dt]`, or u8 with `feature_scales/0`, ...
+ * f32 `[B, Nt, 2]`.
  *
  * With `teacher`, `teacher_tokens` i32 `[B, Nt]` takes the features' place and the teacher's parameters are inputs
- * `frozen/teacher.NAME`; its features pass through f16 as cached ones do, so that both ways train alike.
+ * `frozen/teacher.NAME`; its features are coded and decoded as cached ones are, so that both ways train alike.
  *
  * Metrics: `total`, `pixel`, `direct`, `generation`, `gradNorm`.
  *
@@ -167,6 +171,7 @@ export interface AmdStepOptions extends AmdShape {
 export function amdStep(options: AmdStepOptions): TrainStep {
   checkAmd(options);
   const { shape, teacherWidth, studentLayers, batch, visible, teacherVisible, teacher, compute } = options;
+  const { featureDtype = "f16" } = options;
   const tokens = tokensOf(shape.grid);
   const only = teacherVisible - visible;
   const parameters = new Parameters();
@@ -180,17 +185,15 @@ export function amdStep(options: AmdStepOptions): TrainStep {
     studentRows: list("student_rows", visible),
     teacherOnlyRows: list("teacher_only_rows", only),
   };
-  const source = teacher
-    ? [list("teacher_tokens", teacherVisible)]
-    : studentLayers.map((_, i) => input(`features/${i}`, [batch, teacherVisible, teacherWidth], "f16"));
+  const levels = studentLayers.map((_, i) => codedInputs(i, [batch, teacherVisible, teacherWidth], featureDtype));
+  const source = teacher ? [list("teacher_tokens", teacherVisible)] : levels.flat();
   const metrics = (rows: (batch: Tensor) => Tensor) => {
     const { cubes, visibleTokens, hiddenTokens, teacherOnlyTokens, studentRows, teacherOnlyRows } = inputs;
     const seen = rows(cubes);
-    const given = source.map(rows);
     const features = teacher
-      ? teacherFeatures(frozen.scope("teacher"), frozen, teacher, compute, seen, given[0]!)
-        .map((feature) => convert(feature, "f16"))
-      : given;
+      ? teacherFeatures(frozen.scope("teacher"), frozen, teacher, compute, seen, rows(source[0]!))
+        .map((feature, i) => decoded(Object.values(coded(i, feature, featureDtype))))
+      : levels.map((level) => decoded(level.map(rows)));
     const part = {
       cubes: seen,
       visibleTokens: rows(visibleTokens),

@@ -3,6 +3,7 @@
  * blocks, without norm; nothing after the last wanted block is computed.
  */
 import { encode, positionTable } from "./encoder.ts";
+import { coded, type FeatureDtype } from "./feature_codec.ts";
 import { Parameters } from "./parameters.ts";
 import {
   checkLayers,
@@ -14,7 +15,7 @@ import {
   tokensOf,
   type TransformerShape,
 } from "./shapes.ts";
-import { convert, input, type Tensor } from "./tensor/mod.ts";
+import { input, type Tensor } from "./tensor/mod.ts";
 import { type ForwardProgram, forwardProgram } from "./train_step.ts";
 
 /** Which encoder, and which of its blocks, counted from 1. */
@@ -55,25 +56,28 @@ export interface TeacherForwardOptions {
   batch: number;
   /** Tokens of a clip that the teacher sees, Nt. */
   visible: number;
+  /** How features are given out. @default "f16" */
+  featureDtype?: FeatureDtype;
   compute: Compute;
 }
 
 /**
  * Features for the cache. Data: `cubes` u8 `[B, N, P]`, `teacher_tokens` i32 `[B, Nt]`, ascending. Outputs `features/0`,
- * ...: f16 `[B, Nt, Dt]`, one for each layer, rows in the order of the tokens. Parameters are those of an encoder without
+ * ...: f16 `[B, Nt, Dt]`, one for each layer, rows in the order of the tokens; or u8, with `feature_scales/0`, ...: f32
+ * `[B, Nt, 2]`, scale and offset of each token. Parameters are those of an encoder without
  * the `encoder.` prefix: `patch_embed.proj.weight`, `blocks.0.norm1.weight`, ...; with bf16, matrices are bf16 inputs.
  *
  * @throws {RangeError} if sizes do not fit each other
  */
 export function teacherForward(options: TeacherForwardOptions): ForwardProgram {
-  const { grid, cube, encoder, layers, batch, visible, compute } = options;
+  const { grid, cube, encoder, layers, batch, visible, featureDtype = "f16", compute } = options;
   checkTeacher({ shape: encoder, layers }, visible, tokensOf(grid));
   const parameters = new Parameters({ matrixType: compute });
   const frozen = new Parameters({ role: "frozen" });
   const cubes = input("cubes", [batch, tokensOf(grid), cubeValues(cube)], "u8");
   const tokens = input("teacher_tokens", [batch, visible], "i32");
   const features = teacherFeatures(parameters, frozen, { shape: encoder, layers }, compute, cubes, tokens);
-  const outputs = Object.fromEntries(features.map((feature, i) => [`features/${i}`, convert(feature, "f16")]));
+  const outputs = Object.assign({}, ...features.map((feature, i) => coded(i, feature, featureDtype)));
   return forwardProgram({ name: "teacher_forward", parameters, frozen, data: [cubes, tokens], outputs });
 }
 

@@ -1,6 +1,7 @@
 /** A whole AMD step: the same on every engine, the same with cached and with online teacher features, sane in bf16. */
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { amdStep, type AmdStepOptions } from "../../models/amd.ts";
+import type { FeatureDtype } from "../../models/feature_codec.ts";
 import { initialParameters } from "../../models/parameters.ts";
 import type { Engine } from "../../models/runtime/engine.ts";
 import { teacherForward } from "../../models/teacher.ts";
@@ -82,7 +83,7 @@ function firstValues(step: TrainStep) {
   };
 }
 
-async function cachedFeatures(engine: Engine): Promise<Map<string, ArrayLike<number>>> {
+async function cachedFeatures(engine: Engine, featureDtype: FeatureDtype = "f16") {
   const forward = teacherForward({
     grid: GRID,
     cube: CUBE,
@@ -90,6 +91,7 @@ async function cachedFeatures(engine: Engine): Promise<Map<string, ArrayLike<num
     layers: LAYERS,
     batch: BATCH,
     visible: OPTIONS.teacherVisible,
+    featureDtype,
     compute: "f32",
   });
   assert(
@@ -113,7 +115,7 @@ async function run(engine: Engine, options: AmdStepOptions, steps: number) {
   const step = traced.get(options) ?? amdStep(options);
   traced.set(options, step);
   const { parameters, frozen } = firstValues(step);
-  const features = options.teacher ? [] : await cachedFeatures(engine);
+  const features = options.teacher ? [] : await cachedFeatures(engine, options.featureDtype);
   const rates = Array.from({ length: steps }, () => 1e-3);
   return await train(engine, step, parameters, new Map([...frozen, ...batch(), ...features]), rates, [0.9, 0.95]);
 }
@@ -161,6 +163,22 @@ Deno.test("cached equals online on XLA to rounding, as both pass through f16", a
   const [cached, online] = [await run(engine, OPTIONS, 2), await run(engine, ONLINE, 2)];
   cached.metrics.forEach((metrics, i) => {
     for (const [name, value] of metrics) assertAlmostEquals(online.metrics[i]!.get(name)! / value, 1, 2e-6, name);
+  });
+});
+
+Deno.test("features kept as bytes train alike cached and online, and change losses by less than 1 %", async () => {
+  const engine = await tfjsEngine();
+  const [exact, cached, online] = [
+    await run(engine, OPTIONS, 2),
+    await run(engine, { ...OPTIONS, featureDtype: "u8" }, 2),
+    await run(engine, { ...ONLINE, featureDtype: "u8" }, 2),
+  ];
+  cached.metrics.forEach((metrics, i) => {
+    for (const [name, value] of metrics) {
+      assertAlmostEquals(online.metrics[i]!.get(name)! / value, 1, 2e-5, name);
+      assertAlmostEquals(exact.metrics[i]!.get(name)! / value, 1, 1e-2, name);
+    }
+    assertNotEquals(exact.metrics[i]!.get("direct"), metrics.get("direct"));
   });
 });
 
