@@ -36,8 +36,8 @@ export async function planFor(request: PlanRequest): Promise<Plan> {
   const { engine: kind, device, devices } = resolved.settings.run;
   const { watchEngine } = await import("../models/runtime/watch_engine.ts");
   await using engine = watchEngine(await openEngine({ engine: kind, device, devices, warn, signal }), request.onEngine);
-  // Of accelerators nobody here knows what is free: they are tried.
-  const freeBytes = device === "cuda" || device === "tpu" ? Infinity : Deno.systemMemoryInfo().available;
+  // An engine that does not tell computes in the memory of the host.
+  const freeBytes = engine.freeBytes?.(Infinity) ?? Deno.systemMemoryInfo().available;
   const now = () => performance.now();
   return await planRun({ ...plan, measure: { engine, steps: MEASURED_STEPS, freeBytes, signal, now, progress } });
 }
