@@ -77,7 +77,7 @@ export class Claims implements Disposable {
     const file = new TemporaryFile(path);
     let won = false;
     try {
-      fs.writeFileSync(file.fd, JSON.stringify({ host: this.#host, pid: Deno.pid }) + "\n");
+      fs.writeFileSync(file.fd, JSON.stringify({ id: crypto.randomUUID(), host: this.#host, pid: Deno.pid }) + "\n");
       won = publish(file.path, path);
     } finally {
       if (!won) file[Symbol.dispose]();
@@ -94,7 +94,7 @@ export class Claims implements Disposable {
 
   /** Who holds a claim; undefined if nobody does or the file does not tell. */
   owner(name: string): ClaimOwner | undefined {
-    return readOwner(join(this.#folder, PREFIX + name));
+    return look(join(this.#folder, PREFIX + name))?.owner;
   }
 
   [Symbol.dispose](): void {
@@ -104,10 +104,10 @@ export class Claims implements Disposable {
 
   /** @returns True if the name is free now. */
   #takeOver(path: string): boolean {
-    const seen = statOrNone(path);
+    const seen = look(path);
     if (seen === undefined) return true;
-    using dead = readOwner(path)?.host === this.#host ? lockIfDead(path) : undefined;
-    if (dead === undefined && !this.#isUntouched(path, `${seen.ino} ${seen.mtimeMs}`)) return false;
+    using dead = seen.owner?.host === this.#host ? lockIfDead(path) : undefined;
+    if (dead === undefined && !this.#isUntouched(path, `${seen.text} ${seen.touched}`)) return false;
     // Only one of several takers gets the file away; had it been replaced meanwhile, it goes back.
     const aside = join(this.#folder, `.tmp-stale-claim-${crypto.randomUUID()}`);
     try {
@@ -116,7 +116,7 @@ export class Claims implements Disposable {
       if (errorCode(error) === "ENOENT") return false;
       throw error;
     }
-    const isStale = fs.statSync(aside).ino === seen.ino;
+    const isStale = look(aside)?.text === seen.text;
     if (!isStale) publish(aside, path);
     fs.rmSync(aside, { force: true });
     this.#watched.delete(path);
@@ -133,7 +133,7 @@ export class Claims implements Disposable {
   #release(held: HeldClaim): void {
     if (!this.#held.delete(held)) return;
     // Taken over by another, it is no longer ours to remove.
-    if (statOrNone(held.path)?.ino === fs.fstatSync(held.file.fd).ino) fs.rmSync(held.path, { force: true });
+    if (look(held.path)?.inode === fs.fstatSync(held.file.fd).ino) fs.rmSync(held.path, { force: true });
     held.file[Symbol.dispose]();
   }
 }
@@ -143,8 +143,19 @@ function touch({ file }: HeldClaim): void {
   fs.futimesSync(file.fd, now, now);
 }
 
-/** Looked at through an open file, since NFS may answer from memory otherwise. */
-function statOrNone(path: string): fs.Stats | undefined {
+/** A claim as it is. */
+interface SeenClaim {
+  /** All that the file says; an id makes it unlike that of any other claim. */
+  readonly text: string;
+  /** Undefined if the file does not tell. */
+  readonly owner: ClaimOwner | undefined;
+  /** When it was touched, by whatever clock. */
+  readonly touched: number;
+  readonly inode: number;
+}
+
+/** Looks through an open file, since NFS may answer from memory otherwise. Undefined if there is no claim. */
+function look(path: string): SeenClaim | undefined {
   let fd: number;
   try {
     fd = fs.openSync(path, "r");
@@ -153,15 +164,16 @@ function statOrNone(path: string): fs.Stats | undefined {
     throw error;
   }
   try {
-    return fs.fstatSync(fd);
+    const text = fs.readFileSync(fd, "utf8"), { mtimeMs, ino } = fs.fstatSync(fd);
+    return { text, owner: parseOwner(text), touched: mtimeMs, inode: ino };
   } finally {
     fs.closeSync(fd);
   }
 }
 
-function readOwner(path: string): ClaimOwner | undefined {
+function parseOwner(text: string): ClaimOwner | undefined {
   try {
-    const { host, pid } = JSON.parse(fs.readFileSync(path, "utf8"));
+    const { host, pid } = JSON.parse(text);
     return typeof host === "string" && Number.isInteger(pid) ? { host, pid } : undefined;
   } catch {
     return undefined;

@@ -107,9 +107,11 @@ export async function prepareFrames(options: PrepareOptions): Promise<PreparedFr
   using claims = new Claims(set.folder, options.claims);
   const all = Array.from({ length: set.shards }, (_, shard) => shard);
   const mine = part ? shardsOfPart(set.shards, part) : all;
-  const work = shardWork(options, set, all);
-  const left = mine.filter((shard) => work(shard) !== undefined), count = new Count(set, options, mine, left);
-  const repair = (shard: number) => repairShard(options, set, shard, work);
+  const absent = new Set(set.missing()), again = redoing(options, set, without(all, absent));
+  const workOn = (shard: number): Redo | undefined => set.problem(shard) === undefined ? again(shard) : {};
+  const left = mine.filter((shard) => absent.has(shard) || again(shard) !== undefined);
+  const count = new Count(set, options, mine, left);
+  const repair = (shard: number) => repairShard(options, set, shard, again);
   const { onWait } = options;
   try {
     count.report();
@@ -120,7 +122,7 @@ export async function prepareFrames(options: PrepareOptions): Promise<PreparedFr
           shards: left,
           claims,
           signal: stop,
-          workOn: work,
+          workOn,
           repair,
           onDone: (shard) => count.addShard(shard),
           onWait,
@@ -139,7 +141,7 @@ export async function prepareFrames(options: PrepareOptions): Promise<PreparedFr
     throw error;
   }
   const missing = part ? set.missing() : [];
-  const there = without(all, missing), bad = listBadClips(set, there);
+  const there = without(all, new Set(missing)), bad = listBadClips(set, there);
   if (missing.length === 0) {
     gatherBadClips(set.folder, bad);
     writeManifest(set);
@@ -217,7 +219,7 @@ class Count {
     this.#limit = badClipLimit(data.maxBad, clips.length);
     this.#total = rows(mine);
     this.#done = rows(mine) - rows(left);
-    this.#bad = listBadClips(set, without(mine, left));
+    this.#bad = listBadClips(set, without(mine, new Set(left)));
     this.#badItems = new Set(this.#bad.map(({ item }) => item));
   }
 
@@ -248,13 +250,20 @@ class Count {
   }
 }
 
-/** Says what a shard needs: all of it, its bad clips once more, or nothing. */
-function shardWork(
+/** Rows that are decoded once more, and why. */
+type Redo = ShardWork & { readonly why?: string };
+
+/**
+ * Says which bad clips of a shard that is there are decoded once more; undefined if none are.
+ *
+ * @param there Shards that are there now.
+ */
+function redoing(
   { list: { clips }, settings: { data }, retryBad, part }: PrepareOptions,
   set: FramesSet,
-  all: readonly number[],
-): (shard: number) => (ShardWork & { readonly why?: string }) | undefined {
-  const bad = listBadClips(set, without(all, set.missing()));
+  there: readonly number[],
+): (shard: number) => Redo | undefined {
+  const bad = listBadClips(set, there);
   const limit = badClipLimit(data.maxBad, clips.length);
   const tooMany = part === undefined && new Set(bad.map(({ item }) => item)).size > limit;
   const why = ({ item, name, reason, fileBytes: before }: BadClip) => {
@@ -262,7 +271,6 @@ function shardWork(
     return retryBad || (tooMany && PASSING.includes(reason)) ? `${name} was ${reason} and is tried again` : undefined;
   };
   return (shard) => {
-    if (set.problem(shard) !== undefined) return {};
     const again = listBadClips(set, [shard]).flatMap((clip) => {
       const reason = why(clip);
       return reason === undefined ? [] : [{ row: clip.row, reason }];
@@ -277,15 +285,14 @@ async function repairShard(
   { warn }: PrepareOptions,
   set: FramesSet,
   shard: number,
-  work: ReturnType<typeof shardWork>,
+  again: (shard: number) => Redo | undefined,
 ): Promise<void> {
   const report = { adopted: [], damaged: [] as { shard: number; problem: string }[] };
-  if (set.problem(shard) !== undefined) await adoptOrSetAside(set, shard, report);
-  const problem = report.damaged[0]?.problem ?? work(shard)?.why;
+  const isThere = set.problem(shard) === undefined || await adoptOrSetAside(set, shard, report);
+  const problem = isThere ? again(shard)?.why : report.damaged[0]?.problem;
   if (problem !== undefined) warn?.(`Frame shard ${shard} is made again: ${problem}`);
 }
 
-function without(all: readonly number[], excluded: readonly number[]): number[] {
-  const gone = new Set(excluded);
-  return all.filter((shard) => !gone.has(shard));
+function without(all: readonly number[], excluded: ReadonlySet<number>): number[] {
+  return all.filter((shard) => !excluded.has(shard));
 }

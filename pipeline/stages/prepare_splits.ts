@@ -190,6 +190,7 @@ async function prepareSplit(
     signal,
     warn,
     onProgress: (done, bad, total) => {
+      if (total === 0) return;
       // What was there before must not count in the rate.
       bar ??= bars.use(progress.begin(`prepare ${list.name}`, total, "views", { from: done }));
       bar.update(done, bad > 0 ? { note: `${bad} bad` } : {});

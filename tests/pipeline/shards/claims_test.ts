@@ -87,6 +87,20 @@ Deno.test("a holder that touches its claim keeps it, and one that slept does not
     assertEquals(watcher.owner("a")?.host, "elsewhere");
   }));
 
+Deno.test("a claim that is renewed in the moment of its take-over goes back to its new holder", () =>
+  inTempDir(async (folder) => {
+    await leaveClaim(folder, "a");
+    using successor = new Claims(folder);
+    let looks = 0;
+    // The clock is read between the look at a claim and its take-over.
+    using watcher = elsewhere(folder, () => {
+      if (looks++ === 1) assert(successor.take("a"));
+      return looks * 1000;
+    });
+    assertEquals([watcher.take("a"), watcher.take("a"), looks], [undefined, undefined, 2]);
+    assertEquals([successor.owner("a")?.host, listFolder(folder)], [Deno.hostname(), [".claim-a"]]);
+  }));
+
 Deno.test("of several watchers that see a claim stale one gets it", () =>
   inTempDir(async (folder) => {
     await leaveClaim(folder, "a");

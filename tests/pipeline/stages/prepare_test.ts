@@ -326,6 +326,21 @@ Deno.test("a retry decodes the bad clips alone, and one that is whole by now sta
     assertEquals(filesOf(mended.folder), filesOf(whole.folder));
   }));
 
+Deno.test("a retry that is stopped leaves the set whole, and the next run tidies up after it", () =>
+  withClips(async (base) => {
+    const failing = new Counting(base.decoder, ({ path }) => {
+      if (path.includes("clip-4")) throw new CorruptClipError(path, "damaged", "wrong data");
+    });
+    const broken = await prepareFrames({ ...base, decoder: failing }), before = filesOf(broken.folder);
+    const dying = new Counting(base.decoder, () => {
+      throw new TypeError("a bug");
+    });
+    await assertRejects(() => prepareFrames({ ...base, decoder: dying, retryBad: true }), TypeError, "a bug");
+    assert(Object.keys(filesOf(broken.folder)).some((name) => name.startsWith(".tmp-shard-00001.h5-")));
+    assertEquals((await prepareFrames(base)).bad.map(({ name }) => name), ["clip-4.mp4"]);
+    assertEquals(filesOf(broken.folder), before);
+  }));
+
 Deno.test("a part makes its own shards, the last part or a later run without one makes the set complete", () =>
   withClips(async (base, folder) => {
     const whole = await prepareFrames({ ...base, cache: `${folder}/whole` });
