@@ -230,3 +230,16 @@ Deno.test("nearestName() forgives a swap, a missing and a wrong letter, and no m
     undefined,
   ]);
 });
+
+Deno.test("every batch that the devices do not divide is named, and TensorFlow.js has one device", () => {
+  assertEquals(problemsOf(own({ devices: "3", "pretrain-batch": "63", "finetune-batch": "48" })), [
+    "--teacher-batch is 64, which --devices 3 does not divide: take a multiple of 3",
+    "--teach-batch is 32, which --devices 3 does not divide: take a multiple of 3",
+    "--eval-batch is 64, which --devices 3 does not divide: take a multiple of 3",
+  ]);
+  assertEquals(problemsOf(own({ devices: "2", engine: "tfjs" })), [
+    "--engine tfjs runs on one device: found --devices 2",
+  ]);
+  const { settings } = resolveSettings(own({ devices: "8" }));
+  assertEquals(resultSettings(settings, "pretrain"), resultSettings(resolveSettings(own({})).settings, "pretrain"));
+});
