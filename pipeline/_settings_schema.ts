@@ -213,7 +213,10 @@ const teach = z.strictObject({
     flag: "teacher-min-lr",
   }),
   batch: whole(32, 1, 65_536, { about: "Views the teacher reads at once when it fills the cache", unit: "views" }),
-  featureDtype: choice("f16", ["f16"], { about: "Number format of cached features", affects: ["teach"] }),
+  featureDtype: choice("f16", ["f16", "u8"], {
+    about: "Number format of cached features; u8 is half the bytes, with a scale and an offset per token",
+    affects: ["teach", "pretrain"],
+  }),
 });
 
 const FINETUNE: readonly Stage[] = ["finetune"];

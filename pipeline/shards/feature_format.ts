@@ -1,6 +1,6 @@
 /**
  * The feature shard, schema `tubelet-features/1`: what a frozen teacher gives for the rows of a frame shard, as
- * float16, one dataset per level. Tokens stand in ascending order and carry no student mask, so that every epoch can
+ * float16 or as bytes with a scale and an offset per token, one dataset per level. Tokens stand in ascending order and carry no student mask, so that every epoch can
  * draw a fresh one inside the teacher's.
  */
 import * as z from "zod";
@@ -8,6 +8,9 @@ import { parseConfig, setFields, sha256Text, type ShardFormat } from "./shard_fo
 
 /** Schema name with its version. */
 export const FEATURES_SCHEMA = "tubelet-features/1";
+
+/** NumPy's names of the element types. */
+const NUMPY = { f16: "float16", u8: "uint8" } as const;
 
 const positive = z.int().min(1);
 const level = z.strictObject({
@@ -26,7 +29,7 @@ const featuresConfig = z.strictObject({
     sha256: sha256Text.describe("Of the teacher's weights"),
     precision: z.string().min(1).describe("Arithmetic of the teacher's forward pass, such as f32 or bf16"),
   }),
-  dtype: z.literal("f16").default("f16").describe("Stored element type"),
+  dtype: z.enum(["f16", "u8"]).default("f16").describe("Stored element type; u8 has scale and offset per token"),
   levels: z.array(level).min(1).max(64),
   slots: positive.describe("Temporal slots of the token grid"),
   positions: positive.max(65536).describe("Spatial positions in a slot"),
@@ -49,6 +52,16 @@ export function levelPath(level: number): string {
   return `/features/level_${level}`;
 }
 
+/** Path of the scales and offsets of a level's tokens, which sets of bytes have. */
+export function scalePath(level: number): string {
+  return `/scales/level_${level}`;
+}
+
+/** Datasets of the levels, then those of their scales where the set has them. */
+function bulkPaths({ dtype, levels }: FeaturesConfig): string[] {
+  return (dtype === "u8" ? [levelPath, scalePath] : [levelPath]).flatMap((path) => levels.map((_, i) => path(i)));
+}
+
 /** The kind "features". */
 export const featureFormat: ShardFormat<FeaturesConfig> = {
   schema: FEATURES_SCHEMA,
@@ -56,7 +69,7 @@ export const featureFormat: ShardFormat<FeaturesConfig> = {
   measured: [],
   parents: ["frames"],
   parse: (config) => parseConfig(featuresConfig, config, "feature shards"),
-  bulk: (config) => config.levels.map((_, i) => levelPath(i)),
+  bulk: bulkPaths,
   attributes: (config) => ({
     teacher: config.teacher.name,
     teacher_sha256: config.teacher.sha256,
@@ -69,10 +82,19 @@ export const featureFormat: ShardFormat<FeaturesConfig> = {
     const features = config.levels.map(({ block, width, norm }, i) => [`level_${i}`, {
       dtype: config.dtype,
       shape: [rows, tokens, width],
-      attributes: { axes: "row,token,channel", order: "ascending token", block, dtype: "float16", norm },
+      attributes: { axes: "row,token,channel", order: "ascending token", block, dtype: NUMPY[config.dtype], norm },
     }]);
+    const scales = config.levels.map((_, i) => [`level_${i}`, {
+      dtype: "f32",
+      shape: [rows, tokens, 2],
+      attributes: { axes: "row,token,field", fields: "scale,offset" },
+    }]);
+    const columns = config.dtype === "u8"
+      ? "/features/level_0 and on, /scales/level_0 and on"
+      : "/features/level_0 and on";
     return {
       features: { children: Object.fromEntries(features) },
+      ...(config.dtype === "u8" ? { scales: { children: Object.fromEntries(scales) } } : {}),
       mask: {
         children: {
           teacher: {
@@ -87,7 +109,7 @@ export const featureFormat: ShardFormat<FeaturesConfig> = {
           item: { dtype: "i64", shape: [rows] },
           view: { dtype: "u16", shape: [rows] },
           status: { dtype: "u8", shape: [rows], attributes: { meaning: "0 good, 2 decode failed" } },
-          crc32: { dtype: "u32", shape: [rows, levels], attributes: { columns: "/features/level_0 and on" } },
+          crc32: { dtype: "u32", shape: [rows, bulkPaths(config).length], attributes: { columns } },
         },
       },
       stats: { children: { absmax: { dtype: "f32", shape: [rows, levels] } } },

@@ -1,6 +1,7 @@
 /** Sets of feature shards: making, writing and reading them. The layout is in `feature_format.ts`. */
-import { type FeatureData, HALF_INFINITY, halfBytes, halfValue, largestHalf } from "./_half.ts";
-import { featureFormat, type FeaturesConfig, type FeaturesConfigInput, teacherTokens } from "./feature_format.ts";
+import { type CodedFeatures, storedLevel } from "./_feature_rows.ts";
+import type { FeatureData } from "./_half.ts";
+import { featureFormat, type FeaturesConfig, type FeaturesConfigInput } from "./feature_format.ts";
 import type { FramesSet } from "./frame_shards.ts";
 import { layOut } from "./hdf5_layout.ts";
 import { type ResumeReport, resumeSet } from "./resume.ts";
@@ -12,6 +13,7 @@ import type { ShardSet, ShardSetOptions } from "./shard_set.ts";
 import type { ShardWriterOptions } from "./shard_writer.ts";
 import type { Sidecar } from "./sidecar.ts";
 
+export type { CodedFeatures } from "./_feature_rows.ts";
 export type { FeatureData } from "./_half.ts";
 
 /** A set of feature shards. */
@@ -25,8 +27,11 @@ export type TeacherSettings = Pick<
 
 /** What the teacher gave for one row. */
 export interface FeatureRow {
-  /** Per level [teacherTokens, width], tokens ascending; float16 or its bytes, or float32 to be rounded. */
-  readonly levels: readonly FeatureData[];
+  /**
+   * Per level [teacherTokens, width], tokens ascending: float16 or its bytes, or float32 to be rounded; codes and scales
+   * where the set has bytes.
+   */
+  readonly levels: readonly (FeatureData | CodedFeatures)[];
   /** Spatial positions that the teacher saw in every slot, ascending. */
   readonly teacherPositions: ArrayLike<number>;
 }
@@ -103,9 +108,10 @@ export function findFeaturesSet(cache: string, frames: FramesSet, settings: Teac
 /**
  * Checks that features were computed from these frames: the same settings, and shard by shard the same bytes.
  *
+ * @param settings What the teacher must have been, too. @default any teacher
  * @throws {ShardError} If they were not; the message names the difference.
  */
-export function assertFeaturesFit(features: FeaturesSet, frames: FramesSet): void {
+export function assertFeaturesFit(features: FeaturesSet, frames: FramesSet, settings?: TeacherSettings): void {
   const path = features.folder;
   if (features.config.framesConfigSha256 !== frames.configSha256) {
     const found = features.config.framesConfigSha256;
@@ -116,6 +122,13 @@ export function assertFeaturesFit(features: FeaturesSet, frames: FramesSet): voi
       const found = `${features.config[field]}, its frames have ${frames.config[field]}`;
       throw new ShardError(`has ${field} ${found}`, { path });
     }
+  }
+  const difference = settings && firstDifference(features.config, featuresConfigFor(frames, settings));
+  if (difference !== undefined) {
+    throw new ShardError(
+      `was made with ${difference}: give the settings that it was made with, or another --run folder to teach anew`,
+      { path },
+    );
   }
   for (let shard = 0; shard < frames.shards; shard++) {
     const problem = parentProblem(features, frames, shard);
@@ -132,6 +145,19 @@ export function assertFeaturesFit(features: FeaturesSet, frames: FramesSet): voi
  */
 export async function resumeFeatures(features: FeaturesSet, frames: FramesSet): Promise<ResumeReport> {
   return await resumeSet(features, { stale: (shard) => parentProblem(features, frames, shard) });
+}
+
+/** The first field that differs, with both values. */
+function firstDifference(found: unknown, expected: unknown, path = ""): string | undefined {
+  if (typeof found !== "object" || typeof expected !== "object" || !found || !expected) {
+    return found === expected
+      ? undefined
+      : `${path} ${JSON.stringify(found)}, this run has ${JSON.stringify(expected) ?? "none"}`;
+  }
+  const [a, b] = [found, expected] as Record<string, unknown>[];
+  return [...new Set([...Object.keys(a!), ...Object.keys(b!)])]
+    .map((key) => firstDifference(a![key], b![key], path === "" ? key : `${path}.${key}`))
+    .find((difference) => difference !== undefined);
 }
 
 function parentProblem(features: FeaturesSet, frames: FramesSet, shard: number): string | undefined {
@@ -172,8 +198,8 @@ export class FeatureShardWriter implements Disposable {
    *
    * @param row Row of the whole set.
    * @param data Features and mask.
-   * @throws {RangeError} If the row is not pending here, a size or the mask is wrong, or a value is not a number or
-   * exceeds float16; the message names row and level.
+   * @throws {RangeError} If the row is not pending here, a size or the mask is wrong, or a value is not finite or exceeds
+   * float16; the message names row and level.
    */
   write(row: number, data: FeatureRow): void {
     const local = this.#builder.local(row), { levels, teacherPositions } = this.#set.config;
@@ -181,10 +207,11 @@ export class FeatureShardWriter implements Disposable {
       throw new RangeError(`Row ${row} has ${data.levels.length} levels of features, expected ${levels.length}`);
     }
     this.#checkMask(row, data.teacherPositions);
-    const bytes = data.levels.map((features, i) => this.#checkedLevel(row, i, halfBytes(features)));
-    this.#builder.writeGood(local, bytes.map(({ bytes }) => bytes));
+    const stored = data.levels.map((level, i) => storedLevel(this.#set.config, i, row, level));
+    const scales = stored.flatMap(({ scales }) => scales === undefined ? [] : [scales]);
+    this.#builder.writeGood(local, [...stored.map(({ features }) => features), ...scales]);
     this.#masks.set(Array.from(data.teacherPositions), local * teacherPositions);
-    this.#absmax.set(bytes.map(({ absmax }) => absmax), local * levels.length);
+    this.#absmax.set(stored.map(({ absmax }) => absmax), local * levels.length);
   }
 
   /**
@@ -198,22 +225,6 @@ export class FeatureShardWriter implements Disposable {
 
   [Symbol.dispose](): void {
     this.#builder[Symbol.dispose]();
-  }
-
-  #checkedLevel(row: number, index: number, bytes: Uint8Array): { bytes: Uint8Array; absmax: number } {
-    const { block, width } = this.#set.config.levels[index]!, tokens = teacherTokens(this.#set.config);
-    const place = `level ${index} (block ${block}) of row ${row}`;
-    if (bytes.length !== tokens * width * 2) {
-      throw new RangeError(`The features of ${place} have ${bytes.length} bytes, expected ${tokens} x ${width} x 2`);
-    }
-    const bits = largestHalf(bytes);
-    if (bits > HALF_INFINITY) throw new RangeError(`The features of ${place} hold a value that is not a number`);
-    if (bits === HALF_INFINITY) {
-      throw new RangeError(
-        `The features of ${place} exceed float16 (magnitudes below 65520): store this level with norm "layer"`,
-      );
-    }
-    return { bytes, absmax: halfValue(bits) };
   }
 
   #checkMask(row: number, mask: ArrayLike<number>): void {

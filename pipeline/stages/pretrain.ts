@@ -3,17 +3,22 @@
  * alignment with a frozen teacher, whose features come from the cache. Every epoch draws a fresh student mask inside the
  * teacher's cached one.
  */
+import { featureName, scaleName } from "../../models/feature_codec.ts";
 import { initialParameters, type ParameterSpec } from "../../models/parameters.ts";
+import type { HostArray } from "../../models/runtime/engine.ts";
+import type { BatchField } from "../loader.ts";
 import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
+import { SettingsError } from "../settings.ts";
 import { assertFeaturesFit, type FeaturesSet, readTeacherPositions } from "../shards/feature_shards.ts";
-import { levelPath } from "../shards/feature_format.ts";
+import { levelPath, scalePath } from "../shards/feature_format.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { amdInputs, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
 import { batchSetting } from "./batch_setting.ts";
 import { studentStep } from "./programs.ts";
 import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
+import { cacheSettings, precisionOf } from "./teach.ts";
 import type { Teacher } from "./teacher.ts";
 import { runTraining, type TrainedResult } from "./run_training.ts";
 
@@ -24,7 +29,7 @@ const TEACHER_PREFIX = "teacher.";
  * Pre-trains the student.
  *
  * @param features What the teacher gave for these frames; undefined runs the teacher in every step.
- * @throws {ShardError} if the features do not belong to the frames
+ * @throws {ShardError} if the features do not belong to the frames, or another teacher or other settings made them
  */
 export async function pretrain(
   context: StageContext,
@@ -35,8 +40,8 @@ export async function pretrain(
 ): Promise<TrainedResult> {
   const { settings } = context;
   const { pretrain } = settings;
-  if (features) assertFeaturesFit(features, frames);
   const engine = await context.engine();
+  if (features) assertFeaturesFit(features, frames, cacheSettings(settings, teacher, precisionOf(settings, engine)));
   const sizes = maskSizes(settings);
   const { batch, beta1, beta2 } = pretrain;
   const seed = settings.run.seed;
@@ -54,6 +59,11 @@ export async function pretrain(
     name: spec.name.slice(TEACHER_PREFIX.length),
   }));
   const weights = teachers.length > 0 ? await teacher.parameters(teachers) : new Map<string, Float32Array>();
+  if (weights.keys().some((name) => name.startsWith("positions."))) {
+    throw new SettingsError([
+      "The teacher's file keeps a position table, which --teacher-mode online does not read: take --teacher-mode cached",
+    ]);
+  }
   const frozen = new Map([...start, ...[...weights].map(([name, values]) => [TEACHER_PREFIX + name, values] as const)]);
   const masks = features ? storedMasks(features) : (row: number) => teacherPositions(sizes, seed, row);
   return await runTraining(context, {
@@ -70,13 +80,9 @@ export async function pretrain(
     order,
     fields: [
       { name: "cubes", set: frames, dataset: "/cubes" },
-      ...(features?.config.levels ?? []).map((_, level) => ({
-        name: `features/${level}`,
-        set: features!,
-        dataset: levelPath(level),
-      })),
+      ...(features ? featureFields(features) : []),
     ],
-    view: (name, bytes) => name === "cubes" ? bytes : new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2),
+    ...(features ? { view: viewOf(features.config) } : {}),
     draw: (rows) =>
       new Map([
         ...amdInputs(rows, masks, sizes, seed),
@@ -84,6 +90,24 @@ export async function pretrain(
       ]),
     identity,
   });
+}
+
+/** What is read of a row's features. */
+function featureFields(set: FeaturesSet): BatchField[] {
+  return set.config.levels.flatMap((_, level) => [
+    { name: featureName(level), set, dataset: levelPath(level) },
+    ...(set.config.dtype === "u8" ? [{ name: scaleName(level), set, dataset: scalePath(level) }] : []),
+  ]);
+}
+
+/** Bytes of a batch as the step takes them: pixels and codes as they are, scales and float16 as their types. */
+function viewOf({ dtype, levels }: FeaturesSet["config"]) {
+  const scales = new Set(levels.map((_, level) => scaleName(level)));
+  return (name: string, bytes: Uint8Array<ArrayBuffer>): HostArray => {
+    const { buffer, byteOffset, length } = bytes;
+    if (scales.has(name)) return new Float32Array(buffer, byteOffset, length / 4);
+    return name === "cubes" || dtype === "u8" ? bytes : new Uint16Array(buffer, byteOffset, length / 2);
+  };
 }
 
 /** The teacher's positions by row, from the feature shards' own tables. */

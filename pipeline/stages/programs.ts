@@ -40,6 +40,7 @@ export function teacherFeatures(settings: Settings, compute: Compute): ForwardPr
     layers: settings.alignment.teacherLayers,
     batch: settings.teach.batch,
     visible: slots * teacher,
+    featureDtype: settings.teach.featureDtype,
     compute,
   });
 }
@@ -64,6 +65,7 @@ export function studentStep(settings: Settings, compute: Compute): TrainStep {
     visible: sizes.slots * sizes.student,
     teacherVisible: sizes.slots * sizes.teacher,
     ...(alignment.teacherMode === "cached" ? {} : { teacher: { shape: teacher, layers: alignment.teacherLayers } }),
+    featureDtype: settings.teach.featureDtype,
     optimizer: pretrain,
     ...savings(settings),
     compute,

@@ -2,9 +2,12 @@
  * Runs the frozen teacher once over every stored view and keeps the outputs of the aligned blocks in feature shards. The
  * teacher sees its own positions only (25 % in the paper); they are drawn once per view and stored with the features.
  */
+import { featureName, scaleName } from "../../models/feature_codec.ts";
+import type { Engine, HostArray } from "../../models/runtime/engine.ts";
 import { TEACHER_MASK_RULE, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import {
+  type CodedFeatures,
   createFeaturesSet,
   FeatureShardWriter,
   type FeaturesSet,
@@ -45,10 +48,16 @@ export function cacheSettings(
   const { alignment, teacher: { width, heads }, run: { seed } } = settings;
   return {
     teacher: { name, sha256, precision },
+    dtype: settings.teach.featureDtype,
     levels: alignment.teacherLayers.map((block) => ({ block, width })),
     teacherPositions: maskSizes(settings).teacher,
     provenance: { mask: TEACHER_MASK_RULE, seed, heads },
   };
+}
+
+/** Arithmetic and engine as the cache names them. */
+export function precisionOf(settings: Settings, engine: Engine): string {
+  return `${computeType(settings, engine)} on ${engine.name}`;
 }
 
 /** Fills the feature cache; shards that are there are kept. */
@@ -61,7 +70,7 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
   const masks = (row: number) => teacherPositions(sizes, run.seed, row);
   const compute = computeType(settings, engine);
   const forward = teacherFeatures(settings, compute);
-  using set = createFeaturesSet(run.cache, frames, cacheSettings(settings, teacher, `${compute} on ${engine.name}`));
+  using set = createFeaturesSet(run.cache, frames, cacheSettings(settings, teacher, precisionOf(settings, engine)));
   const { missing, damaged } = await resumeFeatures(set, frames);
   for (const { shard, problem } of damaged) warn(`Feature shard ${shard} is made again: ${problem}`);
   if (missing.length > 0) {
@@ -81,9 +90,7 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
       for await (const { rows, outputs } of batches) {
         rows.forEach((row, i) => {
           const levels = alignment.teacherLayers.map((_, level) => {
-            const values = outputs.get(`features/${level}`) as Uint16Array<ArrayBuffer>;
-            const size = slots * seen * encoder.width;
-            return new Uint8Array(values.buffer, values.byteOffset + i * size * 2, size * 2);
+            return rowOf(outputs, level, i, { tokens: slots * seen, width: encoder.width });
           });
           writer.write(row, { levels, teacherPositions: masks(row) });
         });
@@ -96,6 +103,20 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
   return taught(set);
 }
 
+/** A row of a level in the form it is stored in. */
+function rowOf(
+  outputs: ReadonlyMap<string, HostArray>,
+  level: number,
+  i: number,
+  { tokens, width }: { tokens: number; width: number },
+): Uint16Array | CodedFeatures {
+  const features = outputs.get(featureName(level)) as Uint8Array | Uint16Array;
+  const row = features.subarray(i * tokens * width, (i + 1) * tokens * width);
+  if (row instanceof Uint16Array) return row;
+  const scales = outputs.get(scaleName(level)) as Float32Array;
+  return { codes: row, scales: scales.subarray(i * tokens * 2, (i + 1) * tokens * 2) };
+}
+
 /** What an earlier job left in the cache; undefined if a shard is missing. */
 export async function findTaught(
   context: StageContext,
@@ -103,8 +124,8 @@ export async function findTaught(
   teacher: Teacher,
 ): Promise<TeachResult | undefined> {
   const { settings } = context, engine = await context.engine();
-  const precision = `${computeType(settings, engine)} on ${engine.name}`;
-  using set = findFeaturesSet(settings.run.cache, frames, cacheSettings(settings, teacher, precision));
+  const expected = cacheSettings(settings, teacher, precisionOf(settings, engine));
+  using set = findFeaturesSet(settings.run.cache, frames, expected);
   return set && taught(set);
 }
 

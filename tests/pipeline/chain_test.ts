@@ -4,6 +4,7 @@ import { type ChainResult, runChain } from "../../pipeline/chain.ts";
 import { readMetrics } from "../../pipeline/metrics.ts";
 import { silentProgress } from "../../pipeline/progress.ts";
 import { resolveSettings, SettingsError } from "../../pipeline/settings.ts";
+import { ShardError } from "../../pipeline/shards/shard_error.ts";
 import { makeClip } from "../decoders/_clips.ts";
 import { tinyFlags } from "./_tiny_run.ts";
 
@@ -72,21 +73,43 @@ Deno.test("--until ends after a stage, --only and --from need what lies before t
   });
 });
 
-Deno.test("the teacher inside the step gives the same losses as its cached features", async () => {
-  await inTrial(async ({ folder, run }) => {
-    await run({ until: "pretrain" });
-    await run({ until: "pretrain", run: join(folder, "online"), "teacher-mode": "online" });
-    const curve = (name: string) =>
-      readMetrics(join(folder, name, "metrics.jsonl")).filter(({ stage }) => stage === "pretrain")
-        .map(({ loss, pixel, direct, generation }) => ({ loss, pixel, direct, generation }));
-    assertEquals(curve("online").length, 8);
-    // Features pass through float16 both ways; an engine may order the sums of a larger program differently.
-    curve("online").forEach((online, i) => {
-      for (const [name, value] of Object.entries(curve("run")[i]!)) {
-        const difference = Math.abs(Number(online[name as keyof typeof online]) - Number(value));
-        assert(difference <= 1e-5 * Number(value), `${name} of step ${i + 1} differs by ${difference}`);
-      }
+for (const dtype of ["f16", "u8"]) {
+  Deno.test(`the teacher inside the step gives the same losses as its features cached as ${dtype}`, async () => {
+    await inTrial(async ({ folder, run }) => {
+      // Two views a clip and four epochs: every epoch but the first two meets a cached view again, with another mask.
+      const flags = { until: "pretrain", "feature-dtype": dtype, views: "2" };
+      await run(flags);
+      await run({ ...flags, run: join(folder, "online"), "teacher-mode": "online" });
+      const curve = (name: string) =>
+        readMetrics(join(folder, name, "metrics.jsonl")).filter(({ stage }) => stage === "pretrain")
+          .map(({ loss, pixel, direct, generation }) => ({ loss, pixel, direct, generation }));
+      assertEquals(curve("online").length, 8);
+      // Features pass through float16 both ways; an engine may order the sums of a larger program differently.
+      curve("online").forEach((online, i) => {
+        for (const [name, value] of Object.entries(curve("run")[i]!)) {
+          const difference = Math.abs(Number(online[name as keyof typeof online]) - Number(value));
+          assert(difference <= 1e-5 * Number(value), `${name} of step ${i + 1} differs by ${difference}`);
+        }
+      });
     });
+  });
+}
+
+Deno.test("features that another teacher or other settings made are refused by the field, and no step is trained", async () => {
+  await inTrial(async ({ folder, run }) => {
+    await run({ until: "teach" });
+    const other = join(folder, "other");
+    await run({ until: "teach", run: other, "feature-dtype": "u8" });
+    const file = join(folder, "run", "stages.json");
+    const folderOf = (path: string) => /features\/\w{12}/.exec(Deno.readTextFileSync(path))![0];
+    const swapped = Deno.readTextFileSync(file).replaceAll(folderOf(file), folderOf(join(other, "stages.json")));
+    await Deno.writeTextFile(file, swapped);
+    await assertRejects(
+      () => run({ until: "pretrain" }),
+      ShardError,
+      'was made with dtype "u8", this run has "f16": give the settings that it was made with',
+    );
+    assertEquals(readMetrics(join(folder, "run", "metrics.jsonl")).filter(({ stage }) => stage === "pretrain"), []);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Small frame and feature sets for tests: 2 x 2 x 2 cubes of 12 bytes, every value computable from its row. */
 import { assert } from "@std/assert";
 import {
+  type CodedFeatures,
   createFeaturesSet,
   FeatureShardWriter,
   type FeaturesSet,
@@ -92,17 +93,29 @@ export function featuresOf(row: number, level: number): Float32Array {
 
 export const maskOf = (row: number) => row % 2 === 0 ? [0, 1, 3] : [1, 2, 3];
 
+/** The same teacher with features as bytes. */
+export const CODED_TEACHER: TeacherSettings = { ...TEACHER, dtype: "u8" };
+
+/** Bytes of a row and level: codes row, row + 1 and so on; token t has scale t and offset row, or twice that on level 1. */
+export function codedOf(row: number, level: number): CodedFeatures {
+  return {
+    codes: Uint8Array.from({ length: 6 * [4, 2][level]! }, (_, i) => row + i),
+    scales: Float32Array.from({ length: 12 }, (_, i) => i % 2 === 0 ? i / 2 : row * (level + 1)),
+  };
+}
+
 export async function writeFeatures(set: FeaturesSet, frames: FramesSet, shard: number): Promise<void> {
   using writer = new FeatureShardWriter(set, frames, shard);
+  const of = set.config.dtype === "u8" ? codedOf : featuresOf;
   for (const row of writer.pending) {
-    writer.write(row, { levels: [featuresOf(row, 0), featuresOf(row, 1)], teacherPositions: maskOf(row) });
+    writer.write(row, { levels: [of(row, 0), of(row, 1)], teacherPositions: maskOf(row) });
   }
   await writer.seal();
 }
 
 /** The complete feature set of a frame set. */
-export async function featuresSet(cache: string, frames: FramesSet): Promise<FeaturesSet> {
-  const set = createFeaturesSet(cache, frames, TEACHER);
+export async function featuresSet(cache: string, frames: FramesSet, teacher = TEACHER): Promise<FeaturesSet> {
+  const set = createFeaturesSet(cache, frames, teacher);
   for (let shard = 0; shard < set.shards; shard++) await writeFeatures(set, frames, shard);
   return set;
 }

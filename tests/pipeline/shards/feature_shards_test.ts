@@ -1,25 +1,30 @@
-/** Feature sets: float16 as it was given, bound to the bytes of the frames, and nothing stored that float16 cannot hold. */
-import { assertEquals, assertThrows } from "@std/assert";
+/** Feature sets: float16 or bytes as they were given, bound to the bytes of the frames, and nothing stored that float16 cannot hold. */
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { halfBytes, halfValue, largestHalf } from "../../../pipeline/shards/_half.ts";
 import { Hdf5File } from "../../../pipeline/shards/_h5wasm.ts";
 import { bytesOf } from "../../../pipeline/shards/_positional.ts";
 import {
   assertFeaturesFit,
   createFeaturesSet,
+  type FeatureRow,
   FeatureShardWriter,
   openFeaturesSet,
   plannedFeatureShardBytes,
   readTeacherPositions,
   resumeFeatures,
+  type TeacherSettings,
 } from "../../../pipeline/shards/feature_shards.ts";
 import { ShardError } from "../../../pipeline/shards/shard_error.ts";
 import {
+  CODED_TEACHER,
+  codedOf,
   featuresOf,
   featuresSet,
   FRAMES,
   framesSet,
   inTempDir,
   maskOf,
+  patch,
   TEACHER,
   writeFeatures,
   writeFrames,
@@ -50,6 +55,92 @@ Deno.test("features are read back by position and by the HDF5 library, with mask
     for (let shard = 0; shard < 3; shard++) {
       assertEquals(Deno.statSync(set.path(shard)).size, plannedFeatureShardBytes(set.config, shard));
     }
+  }));
+
+Deno.test("features kept as bytes come with the scale and offset of each token, both under the row's checksums", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache, [5]);
+    using set = await featuresSet(cache, frames, CODED_TEACHER);
+    const row = 6, { codes, scales } = codedOf(row, 0);
+    const into = new Uint8Array(set.rowBytes("/features/level_0"));
+    const scalesInto = new Uint8Array(set.rowBytes("/scales/level_0"));
+    await set.readRow("/features/level_0", row, into);
+    await set.readRow("/scales/level_0", row, scalesInto);
+    assertEquals([into, new Float32Array(scalesInto.buffer)], [codes, scales]);
+    using file = await Hdf5File.open(set.path(1));
+    assertEquals(file.dataset("/features/level_1"), { dtype: "u8", shape: [4, 6, 2] });
+    assertEquals(file.dataset("/scales/level_1"), { dtype: "f32", shape: [4, 6, 2] });
+    const absmax = new Float32Array(set.column("/stats/absmax").buffer);
+    assertEquals([...absmax.subarray(2 * row, 2 * row + 2)], [row + 255 * 5, 2 * row + 255 * 5]);
+    for (let shard = 0; shard < 3; shard++) {
+      assertEquals(Deno.statSync(set.path(shard)).size, plannedFeatureShardBytes(set.config, shard));
+    }
+    const { offset, bytes } = set.sidecar(1).datasets["/scales/level_0"]!;
+    patch(set.path(1), offset + (row - 4) * bytes / 4, (found) => void (found[0]! ^= 1));
+    using damaged = openFeaturesSet(set.folder);
+    await assertRejects(
+      () => damaged.readRow("/scales/level_0", row, scalesInto),
+      ShardError,
+      "/scales/level_0, row 6",
+    );
+  }));
+
+Deno.test("codes with a scale that is not finite, of a wrong size or in a set of float16 are refused", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache);
+    using set = createFeaturesSet(cache, frames, CODED_TEACHER);
+    using writer = new FeatureShardWriter(set, frames, 0);
+    const write = (change: (level: ReturnType<typeof codedOf>) => FeatureRow["levels"][number]) =>
+      writer.write(1, { levels: [codedOf(1, 0), change(codedOf(1, 1))], teacherPositions: maskOf(1) });
+    for (const [at, value] of [[0, NaN], [11, Infinity], [3, -Infinity]] as const) {
+      assertThrows(
+        () => write(({ codes, scales }) => ({ codes, scales: scales.with(at, value) })),
+        RangeError,
+        "level 1 (block 3) of row 1 hold a value that is not finite",
+      );
+    }
+    assertThrows(
+      () => write(({ codes, scales }) => ({ codes, scales: scales.slice(2) })),
+      RangeError,
+      "The scales of level 1 (block 3) of row 1 have 40 bytes, expected 6 x 2 x 4",
+    );
+    assertThrows(
+      () => write(({ codes, scales }) => ({ codes: codes.slice(1), scales })),
+      RangeError,
+      "have 11 bytes, expected 6 x 2",
+    );
+    assertThrows(() => write(() => featuresOf(1, 1)), RangeError, "are no codes, the set has u8");
+    using halves = createFeaturesSet(cache, frames, TEACHER);
+    using other = new FeatureShardWriter(halves, frames, 0);
+    const coded = { levels: [codedOf(0, 0), codedOf(0, 1)], teacherPositions: maskOf(0) };
+    assertThrows(() => other.write(0, coded), RangeError, "are codes, the set has f16");
+    write((level) => level);
+  }));
+
+Deno.test("whatever decides the features is another folder, and features that it does not fit are refused by its name", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache);
+    using set = await featuresSet(cache, frames);
+    const { teacher, levels } = TEACHER;
+    const changes: [string, Partial<TeacherSettings>][] = [
+      ["teacher.sha256", { teacher: { ...teacher, sha256: "cd".repeat(32) } }],
+      ["teacher.precision", { teacher: { ...teacher, precision: "bf16" } }],
+      ["dtype", { dtype: "u8" }],
+      ["levels.1.block", { levels: [levels[0]!, { ...levels[1]!, block: 2 }] }],
+      ["levels.1", { levels: [levels[0]!] }],
+      ["levels.0.width", { levels: [{ ...levels[0]!, width: 8 }, levels[1]!] }],
+      ["teacherPositions", { teacherPositions: 2 }],
+      ["provenance.maskSeed", { provenance: { maskSeed: 8 } }],
+    ];
+    assertFeaturesFit(set, frames, TEACHER);
+    const folders = new Set([set.folder]);
+    for (const [field, change] of changes) {
+      const settings = { ...TEACHER, ...change };
+      using other = createFeaturesSet(cache, frames, settings);
+      folders.add(other.folder);
+      assertThrows(() => assertFeaturesFit(set, frames, settings), ShardError, `was made with ${field} `);
+    }
+    assertEquals(folders.size, changes.length + 1);
   }));
 
 Deno.test("the teacher has nothing to compute for clips that were refused", () =>

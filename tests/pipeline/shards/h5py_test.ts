@@ -5,7 +5,19 @@
 import { assertEquals } from "@std/assert";
 import { layOut } from "../../../pipeline/shards/hdf5_layout.ts";
 import { createFramesSet, FrameShardWriter } from "../../../pipeline/shards/frame_shards.ts";
-import { cubesOf, featuresOf, featuresSet, FRAMES, framesSet, inTempDir, maskOf, nameOf, viewOf } from "./_sets.ts";
+import {
+  CODED_TEACHER,
+  codedOf,
+  cubesOf,
+  featuresOf,
+  featuresSet,
+  FRAMES,
+  framesSet,
+  inTempDir,
+  maskOf,
+  nameOf,
+  viewOf,
+} from "./_sets.ts";
 
 const PYTHON = Deno.env.get("TUBELET_PYTHON") ?? "python3";
 
@@ -50,6 +62,26 @@ print(json.dumps(out))`);
         ["float16", [6, 2], [...featuresOf(row, 1)]],
       ]]);
       assertEquals(read, expected);
+    }),
+});
+
+Deno.test({
+  name: "the page's Python turns bytes back into features with the scale and offset of their token",
+  ignore,
+  fn: () =>
+    inTempDir(async (cache) => {
+      using frames = await framesSet(cache, [3, 8]);
+      using set = await featuresSet(cache, frames, CODED_TEACHER);
+      const read = python(`
+out = [[int(i), [[str(x.dtype), list(x.shape), x.ravel().tolist()] for x in levels]]
+       for i, v, m, levels in rows(${JSON.stringify(set.folder)})]
+print(json.dumps(out))`);
+      const values = (row: number, level: number) => {
+        const { codes, scales } = codedOf(row, level), width = [4, 2][level]!;
+        const of = (i: number) => 2 * Math.floor(i / width);
+        return ["float32", [6, width], Array.from(codes, (code, i) => code * scales[of(i)]! + scales[of(i) + 1]!)];
+      };
+      assertEquals(read, [0, 1, 2, 4, 5, 6, 7, 9].map((row) => [row, [values(row, 0), values(row, 1)]]));
     }),
 });
 
