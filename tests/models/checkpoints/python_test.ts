@@ -6,10 +6,15 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { openWeights } from "../../../models/checkpoints/open_weights.ts";
 import { classifierForward } from "../../../models/classifier.ts";
-import { initialParameters } from "../../../models/parameters.ts";
+import { clipEncoder } from "../../../models/clip_encoder.ts";
+import { type ClipForm, clipInput } from "../../../models/clip_input.ts";
+import { encode, positionTable } from "../../../models/encoder.ts";
+import { norm } from "../../../models/norm.ts";
+import { writeOnnx } from "../../../models/onnx/write_onnx.ts";
+import { initialParameters, Parameters } from "../../../models/parameters.ts";
 import { PIXEL_DEVIATION, PIXEL_MEAN } from "../../../models/patch_embed.ts";
 import { tokensOf } from "../../../models/shapes.ts";
-import type { ForwardProgram } from "../../../models/train_step.ts";
+import { type ForwardProgram, forwardProgram } from "../../../models/train_step.ts";
 import { reconstruction } from "../../../models/videomae.ts";
 import { exportRun } from "../../../pipeline/export.ts";
 import { permutation, uniforms } from "../../../pipeline/random.ts";
@@ -38,6 +43,7 @@ function lacks(module: string): boolean {
 }
 
 const noTorch = lacks("torch");
+const noOnnx = noTorch || lacks("onnxruntime") || lacks("onnx");
 const noTransformers = noTorch || lacks("transformers");
 
 /** Runs Python code with `data` as its `data`; returns what it prints last as JSON. */
@@ -116,6 +122,18 @@ async function compute(forward: ForwardProgram, folder: string, inputs: Record<s
   );
 }
 
+/** All that transformers calls hidden states: embedded tokens, the output of every block, the last one normalised. */
+function everyHiddenState({ settings }: FakeRun): ForwardProgram {
+  const { grid, cube, encoder } = studentShape(settings);
+  const parameters = new Parameters(), frozen = new Parameters({ role: "frozen" }), scope = parameters.scope("encoder");
+  const { data, cubes } = clipInput("cubes", grid, cube, BATCH);
+  const positions = positionTable(frozen, cubes.shape[1]!, encoder.width);
+  const states = encode(scope, cubes, { shape: encoder, compute: "f32", positions });
+  states.push(norm(scope.scope("norm"), states.at(-1)!, "f32"));
+  const outputs = Object.fromEntries(states.map((state, i) => [`state.${i}`, state]));
+  return forwardProgram({ name: "hidden_states", parameters, frozen, data: [data], outputs });
+}
+
 /** Largest difference; prints it beside the largest value. */
 function difference(found: ArrayLike<number>, expected: readonly number[], what: string): number {
   assertEquals(found.length, expected.length, what);
@@ -138,7 +156,7 @@ Deno.test({
       const part = (from: number, to?: number) => orders.flatMap((o) => o.slice(from, to).sort((a, b) => a - b));
       const { cubes, levels, prepare } = randomClips(run);
       const hidden = orders.map((order) => order.slice(visible));
-      const { logits, alike, unexpected } = python(
+      const { logits, alike, states, unexpected } = python(
         `${prepare}
 net, info = transformers.VideoMAEForPreTraining.from_pretrained(data["out"], output_loading_info=True)
 mask = torch.zeros(${BATCH}, ${tokens}, dtype=torch.bool)
@@ -147,15 +165,23 @@ def logits():
     with torch.no_grad(): return net.eval()(pixels, bool_masked_pos=mask).logits.flatten().tolist()
 plain = logits()
 net.decoder.norm.eps = 1e-6
-print(json.dumps({"logits": plain, "alike": logits(), "unexpected": [sorted(v) for v in list(info.values())]}))`,
+with torch.no_grad(): found = net.videomae(pixels, output_hidden_states=True)
+states = [x.flatten().tolist() for x in (*found.hidden_states, found.last_hidden_state)]
+print(json.dumps({"logits": plain, "alike": logits(), "states": states,
+                  "unexpected": [sorted(v) for v in list(info.values())]}))`,
         { out, levels, hidden },
-      ) as { logits: number[]; alike: number[]; unexpected: string[][] };
+      ) as { logits: number[]; alike: number[]; states: number[][]; unexpected: string[][] };
       assert(unexpected.every((names) => names.length === 0), JSON.stringify(unexpected));
       const forward = reconstruction({ shape: studentShape(run.settings), batch: BATCH, visible, compute: "f32" });
       const inputs = { cubes, visible_tokens: part(0, visible), hidden_tokens: part(visible) };
       const outputs = await compute(forward, out, inputs);
       assertLess(difference(outputs.get("prediction")!, logits, "student against transformers"), LIMIT);
       assertLess(difference(outputs.get("prediction")!, alike, "student, with our epsilon there"), LIMIT_ALIKE);
+      const encoder = await compute(everyHiddenState(run), out, { cubes });
+      assertEquals(states.length, run.settings.student.depth + 2);
+      for (const [i, state] of states.entries()) {
+        assertLess(difference(encoder.get(`state.${i}`)!, state, `hidden state ${i}`), LIMIT_ALIKE);
+      }
     }),
 });
 
@@ -218,6 +244,56 @@ print(json.dumps(sorted(os.listdir(data + "/saved"))))`,
       const { parameters } = classifierForward({ ...shape, classes: CLASSES.length, batch: 1, compute: "f32" });
       for (const path of ["saved/model.safetensors.index.json", "saved.bin"]) {
         assertEquals(await readParameters(`${folder}/${path}`, parameters), run.classifier, path);
+      }
+    }),
+});
+
+Deno.test({
+  name: "onnxruntime computes the exported encoder and classifier, and the official checker finds no fault with them",
+  ignore: noOnnx,
+  fn: () =>
+    inFolder(async (folder) => {
+      const run = await writeRun(folder), { settings } = run;
+      const { cubes, levels } = randomClips(run);
+      const shape = { grid: tokenGrid(settings), cube: cubeSize(settings), encoder: settings.student };
+      const { frames, size } = settings.clip;
+      const networks = {
+        encoder: (batch: number, clips: ClipForm) =>
+          clipEncoder({ ...shape, batch, compute: "f32", clips, finalNorm: true }),
+        classifier: (batch: number, clips: ClipForm) =>
+          classifierForward({ ...shape, classes: CLASSES.length, batch, compute: "f32" }, clips),
+      };
+      for (const [name, forward] of Object.entries(networks)) {
+        const training = name === "encoder" ? "" : "finetune-student/";
+        const from = `${run.path}/checkpoints/${training}step-00000007`;
+        const { parameters, frozen } = forward(1, "frames");
+        const values = await readParameters(`${from}/model.safetensors`, parameters);
+        const path = `${folder}/${name}.onnx`, trace = (batch: number) => forward(batch, "frames").program;
+        const weights = new Map([
+          ...named("parameter", values),
+          ...named("frozen", initialParameters(frozen, () => [])),
+        ]);
+        await writeOnnx(path, { trace, weights, ...(name === "encoder" && { maxInside: 0 }) });
+        const found = python(
+          `
+import numpy, onnx, onnxruntime
+onnx.checker.check_model(data["path"], full_check=True)
+clips = numpy.array(data["levels"], dtype=numpy.uint8).reshape(${BATCH}, ${frames}, ${size}, ${size}, 3)
+session = onnxruntime.InferenceSession(data["path"])
+names = [output.name for output in session.get_outputs()]
+whole = session.run(None, {"frames": clips})
+alone = [numpy.concatenate(parts) for parts in zip(*(session.run(None, {"frames": clips[i:i+1]}) for i in range(${BATCH})))]
+print(json.dumps({name: [a.flatten().tolist(), b.flatten().tolist()] for name, a, b in zip(names, whole, alone)}))`,
+          { path, levels },
+        ) as Record<string, [number[], number[]]>;
+        const ours = await compute(forward(BATCH, "cubes"), from, { cubes });
+        assertEquals(Object.keys(found).sort(), [...ours.keys()].sort());
+        for (const [output, ways] of Object.entries(found)) {
+          for (const [i, way] of ["in one batch", "one by one"].entries()) {
+            const what = `${name} in onnxruntime, ${output} ${way}`;
+            assertLess(difference(ours.get(output)!, ways[i]!, what), LIMIT_ALIKE);
+          }
+        }
       }
     }),
 });
