@@ -40,7 +40,7 @@ export type DemoResult = {
 };
 
 /** Where the demo of these settings lies. */
-export function demoFolder({ settings }: StageContext): string {
+export function demoFolder({ settings }: Pick<StageContext, "settings">): string {
   return join(settings.run.cache, "demo", configFolder(resultSettings(settings, "demo")));
 }
 

@@ -6,7 +6,9 @@ import { demoFolder, type DemoResult } from "./clip_sources.ts";
 import type { StageContext } from "./stage_context.ts";
 
 /** Makes the demo's clips; finished ones are kept. */
-export async function makeDemo(context: StageContext): Promise<DemoResult> {
+export async function makeDemo(
+  context: Pick<StageContext, "settings" | "signal" | "progress">,
+): Promise<DemoResult> {
   const { settings, signal, progress } = context;
   const { trainClips, valClips, clipFrames, clipSize, demoSeed } = settings.demo;
   using bar = progress.begin("demo", trainClips + valClips, "clips");
