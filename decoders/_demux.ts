@@ -24,9 +24,12 @@ import { type Turn, turnOf } from "./_rotation.ts";
 export interface PacketIndex {
   /** Packets that will be shown. */
   count: number;
-  /** Presentation times in display order, stream time base; null where some are missing or repeat. */
+  /** Presentation times in display order, stream time base; null where some are missing, repeat or cannot be. */
   pts: bigint[] | null;
 }
+
+/** Places between a picture's packet and its turn at most: what codecs keep. A time further off is wrong. */
+const MOST_REORDERING = 16;
 
 /** libav writes to stderr otherwise; reason, code and byte offset are reported instead. */
 Log.setLevel(AV_LOG_QUIET);
@@ -142,9 +145,13 @@ export class OpenedVideo implements Disposable {
     if (count === 0) throw new CorruptClipError(this.path, "too-short", "its video stream has no picture");
     this.#checkEnd(end, count);
     if (pts.length < count) return { count, pts: null };
-    pts.sort((a, b) => a < b ? -1 : a > b ? 1 : 0);
-    const repeats = pts.some((time, i) => i > 0 && time === pts[i - 1]);
-    return { count, pts: repeats ? null : pts };
+    const sorted = pts.map((time, sent) => ({ time, sent })).sort((a, b) =>
+      a.time < b.time ? -1 : a.time > b.time ? 1 : 0
+    );
+    const usable = sorted.every(({ time, sent }, shown) =>
+      Math.abs(sent - shown) <= MOST_REORDERING && (shown === 0 || time > sorted[shown - 1]!.time)
+    );
+    return { count, pts: usable ? sorted.map(({ time }) => time) : null };
   }
 
   [Symbol.dispose](): void {

@@ -36,12 +36,16 @@ export function decodeByTime(
   const missing = new Set(wanted);
   const unsent = new Set(wanted);
   let fields = false;
+  let disorder = false;
+  let last: bigint | null = null;
   const take = (picture: Frame) => {
     fields ||= (picture.flags & AV_FRAME_FLAG_INTERLACED) !== 0;
     const time = picture.bestEffortTimestamp;
+    disorder ||= last !== null && time <= last;
+    last = time;
     if (missing.delete(time)) onPicture(picture, time);
   };
-  while (unsent.size > 0 && !fields && video.read()) {
+  while (unsent.size > 0 && !fields && !disorder && video.read()) {
     const packet = video.packet;
     decoder.skipUnreferenced(!unsent.delete(packet.pts));
     decoder.send(take);
@@ -53,6 +57,7 @@ export function decodeByTime(
   if (decoder.damage !== null) return decoder.damage;
   // The second half of a picture may lie in a packet of its own, which was skipped.
   if (fields) return { text: "its pictures consist of two fields", byteOffset: null };
+  if (disorder) return { text: "its pictures come in another order than their times", byteOffset: null };
   return missing.size === 0 ? null : { text: `${missing.size} listed pictures did not come out`, byteOffset: null };
 }
 

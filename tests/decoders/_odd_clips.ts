@@ -21,6 +21,8 @@ export interface OddClip {
   /** Shape of a pixel, width to height. */
   aspect?: [number, number];
   settings?: Record<string, string>;
+  /** Settings of the container. */
+  muxer?: Record<string, string>;
 }
 
 const FORMATS = { "420": AV_PIX_FMT_YUV420P, "420p10": AV_PIX_FMT_YUV420P10LE, "444": AV_PIX_FMT_YUV444P } as const;
@@ -50,6 +52,9 @@ export function makeOddClip(path: string, clip: OddClip): string {
   context.parametersFromContext(stream.codecpar);
   stream.timeBase = new Rational(1, 1000);
   must(format.openOutputSync(), "creating");
+  for (const [name, value] of Object.entries(clip.muxer ?? {})) {
+    must(format.setOption(name, value, AV_OPT_TYPE_STRING, AV_OPT_SEARCH_CHILDREN), `${name}=${value}`);
+  }
   must(format.writeHeaderSync(null), "header");
   const packet = new Packet();
   packet.alloc();

@@ -11,6 +11,8 @@ export interface ReferenceOptions {
   /** Size after the scaling, pixels. */
   width: number;
   height: number;
+  /** Receives the times of the pictures, stream time base. */
+  times?: bigint[];
 }
 
 /** All pictures of a file as interleaved RGB, [height, width, 3] each. */
@@ -36,6 +38,7 @@ export function sequentialPictures(path: string, options: ReferenceOptions): Uin
   const receive = () => {
     while (context.receiveFrameSync(frame) >= 0) {
       convert ??= converter(frame, options);
+      options.times?.push(frame.bestEffortTimestamp); // before the filters take the frame
       pictures.push(convert(frame));
       frame.unref();
     }
