@@ -32,8 +32,10 @@ export interface TensorToStore {
   readonly dtype?: StoredType;
 }
 
-/** Most bytes of a header, the format's own limit. */
-const MAX_HEADER_BYTES = 100_000_000;
+/** Most bytes of a header: room for a hundred thousand tensors. The format's own limit, 100 MB, takes 1 GB to read. */
+const MAX_HEADER_BYTES = 1 << 24;
+/** Most letters of a reason: names of a hostile file may be as long as its header. */
+const MAX_REASON = 1000;
 const METADATA = "__metadata__";
 /** Bytes copied at once when a file is written. */
 const WRITE_BYTES = 1 << 24;
@@ -157,18 +159,46 @@ export async function writeSafetensors(
 }
 
 function broken(path: string, reason: string): SyntaxError {
-  return new SyntaxError(`${path} is not a whole safetensors file: ${reason}. Fetch or export it again`);
+  const shown = reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)} ...` : reason;
+  return new SyntaxError(`${path} is not a whole safetensors file: ${shown}. Fetch or export it again`);
 }
 
 function parseHeader(path: string, bytes: Uint8Array): Map<string, unknown> {
-  let header: unknown;
+  let text: string, header: unknown;
   try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    header = JSON.parse(text);
   } catch {
     throw broken(path, "its header is not JSON");
   }
   if (!isRecord(header)) throw broken(path, "its header is not a JSON object");
+  const twice = doubleName(text);
+  if (twice !== undefined) throw broken(path, `the name ${twice} comes twice in its header`);
   return new Map(Object.entries(header));
+}
+
+/**
+ * A name that an object of a JSON text has twice, of which readers keep one or the other; undefined if there is none. Read
+ * letter by letter, since a pattern may run out of memory on a hostile text.
+ */
+function doubleName(json: string): string | undefined {
+  const open: (Set<string> | undefined)[] = [];
+  for (let at = 0; at < json.length; at++) {
+    const letter = json[at]!;
+    if (letter === "{") open.push(new Set());
+    else if (letter === "[") open.push(undefined);
+    else if (letter === "}" || letter === "]") open.pop();
+    if (letter !== '"') continue;
+    const start = at++;
+    for (; json[at] !== '"'; at++) if (json[at] === "\\") at++;
+    let next = at + 1;
+    while (json[next]! <= " ") next++;
+    if (json[next] !== ":") continue;
+    const name: string = JSON.parse(json.slice(start, at + 1)), names = open.at(-1)!;
+    if (names.has(name)) return name;
+    names.add(name);
+  }
+  return undefined;
 }
 
 function checkMetadata(path: string, header: ReadonlyMap<string, unknown>): Map<string, string> {

@@ -111,6 +111,18 @@ const HOSTILE: readonly (readonly [what: string, bytes: Uint8Array, message: str
     ),
     "the one before it ends at",
   ],
+  [
+    "has two tensors of one name in one place",
+    fileBytes(`{${entry("U8", [1], 0, 1).slice(1, -1)},"\\u0078": ${entry("U8", [1], 0, 1).slice(5)}`, 1),
+    "the name x comes twice",
+  ],
+  [
+    "gives a tensor two shapes",
+    fileBytes('{"x": {"dtype": "U8", "shape": [2], "data_offsets": [0, 1], "shape": [1]}}', 1),
+    "the name shape comes twice",
+  ],
+  ["claims a header of 100 GB", fileBytes("{}", 0, 1e11), "its header should have 100000000000 bytes"],
+  ["claims a tensor of 100 GB", fileBytes(entry("F32", [25e9], 0, 1e11), 8), "its tensors end at byte"],
   ["has an entry that is no object", fileBytes('{"x": 3}', 0), "has the type undefined"],
   ["has metadata that are no texts", fileBytes('{"__metadata__": {"a": 1}}', 0), "its metadata are not texts"],
 ];
@@ -136,6 +148,29 @@ Deno.test("a tensor named __proto__ is a tensor", async () => {
     await using file = await SafetensorsFile.open(path);
     assertEquals([...file.tensors.keys()], ["__proto__"]);
     assertEquals([...await file.readBytes("__proto__")], [0]);
+  });
+});
+
+Deno.test("a name of millions of letters is refused in a short message", async () => {
+  await inFolder(async (path) => {
+    for (const letter of ["a", '\\"']) {
+      await Deno.writeFile(path, fileBytes(`{"${letter.repeat(3e6)}": 3}`, 0));
+      const error = await assertRejects(
+        () => SafetensorsFile.open(path),
+        SyntaxError,
+        " .... Fetch or export it again",
+      );
+      assert(error.message.length < 2000);
+    }
+  });
+});
+
+Deno.test("names with quotes, colons and brackets in them are names", async () => {
+  await inFolder(async (path) => {
+    const names = ['a": {"b', "{}[]", "x\\", "x", "dtype"];
+    await writeSafetensors(path, names.map((name) => ({ name, shape: [], data: new Float32Array(1) })));
+    await using file = await SafetensorsFile.open(path);
+    assertEquals([...file.tensors.keys()].sort(), [...names].sort());
   });
 });
 
