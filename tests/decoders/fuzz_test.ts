@@ -57,7 +57,7 @@ async function outcome(decoder: ClipDecoder, path: string): Promise<DecodedView 
  * What is wrong with an accepted view, compared with a decode from the start without any of our checks. Where that loses
  * pictures, which can only be pictures that the view does not need, the others are told by their times.
  */
-function wrongWith(path: string, view: DecodedView): string | null {
+function wrongWith(path: string, view: DecodedView, sameLibrary: boolean): string | null {
   using opened = openedOrNull(path);
   if (opened === null) return null; // another version of libav takes it
   const { turn, timeBase: { num, den } } = opened, times: bigint[] = [];
@@ -67,6 +67,8 @@ function wrongWith(path: string, view: DecodedView): string | null {
   const expected = sequentialPictures(path, options).map((rgb) =>
     cut(rgb, plan.scaledWidth, plan.left, plan.top, SIZE)
   );
+  // Another version of FFmpeg may find other packets behind damage; it is not our decoder that differs then.
+  if (!sameLibrary && expected.length !== view.frameCount) return null;
   const byTime = new Map(times.map((time, i) => [time * 1_000_000n * BigInt(num) / BigInt(den), expected[i]!]));
   const clip = joinCubes(view.cubes, cubeLayout(16, SIZE, SIZE, 2, 16)), bytes = SIZE * SIZE * 3;
   for (const [i, frame] of view.frames.entries()) {
@@ -101,7 +103,7 @@ async function decodeAll(
       const key = typeof result === "string" ? result : "accepted";
       counts[key] = (counts[key] ?? 0) + 1;
       if (key === "timed-out" || key === "crashed-decoder") wrong.push(`${name}: ${key}`);
-      const problem = typeof result === "string" ? null : wrongWith(path, result);
+      const problem = typeof result === "string" ? null : wrongWith(path, result, decoder instanceof DecoderLanes);
       if (problem !== null) wrong.push(`${name}: ${problem}`);
       if (problem === null) await Deno.remove(path, { recursive: true }).catch(() => {});
     }
