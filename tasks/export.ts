@@ -48,5 +48,6 @@ await main({
 function choice<T extends string>(flag: string, given: string | boolean | undefined, values: readonly T[]) {
   const found = values.find((value) => value === given);
   if (found !== undefined || given === undefined) return found;
-  throw new SettingsError([`--${flag} is ${JSON.stringify(given)}: expected ${values.join(" or ")}`]);
+  const expected = `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`;
+  throw new SettingsError([`--${flag} is ${JSON.stringify(given)}: expected ${expected}`]);
 }
