@@ -5,8 +5,9 @@
  * (generation alignment).
  *
  * Numbers follow the official code: all losses are means over layers, tokens and channels; one projection serves both
- * alignments of a level; generators have no final norm. On purpose different: the generators' mask tokens are trained, as
- * the paper has them, unless `generatorTokens` is `frozen` (the released code forgets to register them).
+ * alignments of a level ("serial" alignment); generators have no final norm. On purpose different: the generators' mask
+ * tokens are trained, as the paper has them, unless `generatorTokens` is `frozen` (the released code forgets to register
+ * them). An alignment of weight 0 is no part of the program.
  */
 import { blocks } from "./block.ts";
 import { positionTable, rowsOf } from "./encoder.ts";
@@ -29,13 +30,16 @@ import {
   multiply,
   type Tensor,
 } from "./tensor/mod.ts";
-import { type OptimizerOptions, type TrainStep, trainStep } from "./train_step.ts";
+import { type Metrics, type OptimizerOptions, type TrainStep, trainStep } from "./train_step.ts";
 import { checkVideoMae, type VideoMaeBatch, type VideoMaeForward, videoMaeForward } from "./videomae.ts";
 
 /** Channels of one attention head of a generator. */
 const GENERATOR_HEAD = 64;
 /** Epsilon of the optional normalisation of targets. */
 const TARGET_EPSILON = 1e-5;
+
+/** How the two alignments of a level stand to each other. */
+export type Arrangement = "serial" | "parallel";
 
 /** What an AMD network is made of. */
 export interface AmdShape {
@@ -50,7 +54,12 @@ export interface AmdShape {
   generatorTokens: "trained" | "frozen";
   /** Whether every teacher token is normalised (no scale, no shift) before it is a target. */
   normalizeTargets: boolean;
-  /** Weights of the losses in the total; 1, 1, 1 as published. */
+  /**
+   * What generators start from: the projections of the direct alignment, as published, or projections of their own from the
+   * student's features, `generators.0.projection.weight`, ... @default "serial"
+   */
+  arrangement?: Arrangement;
+  /** Weights of the losses in the total; 1, 1, 1 as published. An alignment of weight 0 is left out. */
   weights: { readonly pixel: number; readonly direct: number; readonly generation: number };
 }
 
@@ -68,12 +77,12 @@ export interface AmdBatch extends VideoMaeBatch {
 
 /** Everything on the way to the loss; f32. */
 export interface AmdForward extends VideoMaeForward {
-  /** For each level: projected student features, `[B, Nv, Dt]`. */
+  /** For each level: projected student features, `[B, Nv, Dt]`; none without direct alignment, unless it is serial. */
   projected: Tensor[];
-  /** For each level: what the generator makes, `[B, Nd, Dt]`. */
+  /** For each level: what the generator makes, `[B, Nd, Dt]`; none without generation alignment. */
   generated: Tensor[];
-  /** Scalars; `total` is their weighted sum. */
-  losses: { total: Tensor; pixel: Tensor; direct: Tensor; generation: Tensor };
+  /** Scalars: `total` is the weighted sum of `pixel`, `direct` and `generation`, of which one of weight 0 is not there. */
+  losses: Metrics;
 }
 
 /**
@@ -89,50 +98,84 @@ export function amdForward(
   batch: AmdBatch,
   remat = false,
 ): AmdForward {
-  const { shape, teacherWidth, studentLayers, generatorDepth, normalizeTargets, weights } = options;
+  const { shape, studentLayers, weights } = options;
   const student = videoMaeForward(parameters, frozen, shape, compute, batch, remat);
-  const code = positionTable(frozen, tokensOf(shape.grid), teacherWidth);
-  const heads = Math.max(1, Math.floor(teacherWidth / GENERATOR_HEAD));
-  const tokenOwner = options.generatorTokens === "trained" ? parameters : frozen;
   const levels = studentLayers.map((layer, i) => {
-    const weight = parameters.matrix(`encoder.projection_heads.${i}.weight`, teacherWidth, shape.encoder.width);
-    const projected = linear(convert(student.hidden[layer]!, compute), weight, null, { output: "f32" });
-    const token = tokenOwner.get(`generator_mask_tokens.${i}`, [1, 1, teacherWidth], maskToken);
-    const known = add(projected, rowsOf(code, batch.visibleTokens));
-    const unknown = add(
-      broadcast(token, [...batch.teacherOnlyTokens.shape, teacherWidth]),
-      rowsOf(code, batch.teacherOnlyTokens),
-    );
-    const start = concatenate([known, unknown], 1);
-    const generated = blocks(parameters.scope(`generators.${i}`), start, {
-      depth: generatorDepth,
-      heads,
-      compute,
-      remat,
-      wanted: unknown.shape[1]!,
-    }).at(-1)!;
-    const feature = convert(batch.features[i]!, "f32");
-    const target = normalizeTargets ? normalized(feature) : feature;
-    return {
-      projected,
-      generated,
-      direct: meanSquaredError(projected, gatherRows(target, batch.studentRows)),
-      generation: meanSquaredError(generated, gatherRows(target, batch.teacherOnlyRows)),
-    };
+    const seen = convert(student.hidden[layer]!, compute);
+    return alignedLevel(parameters, frozen, options, compute, batch, { i, seen, remat });
   });
-  const pixel = student.loss;
-  const direct = meanOf(levels.map((level) => level.direct));
-  const generation = meanOf(levels.map((level) => level.generation));
-  const total = add(
-    add(multiply(pixel, weights.pixel), multiply(direct, weights.direct)),
-    multiply(generation, weights.generation),
-  );
+  const weighted = { pixel: [student.loss], direct: [] as Tensor[], generation: [] as Tensor[] };
+  for (const { direct, generation } of levels) {
+    if (direct) weighted.direct.push(direct);
+    if (generation) weighted.generation.push(generation);
+  }
+  const names = (["pixel", "direct", "generation"] as const).filter((name) => weighted[name].length > 0);
+  const parts = Object.fromEntries(names.map((name) => [name, meanOf(weighted[name])]));
+  const total = names.map((name) => multiply(parts[name]!, weights[name])).reduce((sum, part) => add(sum, part));
   return {
     ...student,
-    projected: levels.map((level) => level.projected),
-    generated: levels.map((level) => level.generated),
-    losses: { total, pixel, direct, generation },
+    projected: levels.flatMap(({ projected }) => projected ?? []),
+    generated: levels.flatMap(({ generated }) => generated ?? []),
+    losses: { total, ...parts },
   };
+}
+
+/** One level: what is projected and generated, and how far that is from the teacher's features. */
+function alignedLevel(
+  parameters: Parameters,
+  frozen: Parameters,
+  options: AmdShape,
+  compute: Compute,
+  batch: AmdBatch,
+  { i, seen, remat }: { i: number; seen: Tensor; remat: boolean },
+) {
+  const { shape, teacherWidth, normalizeTargets, arrangement = "serial", weights } = options;
+  const matrix = (scope: Parameters, name: string) => scope.matrix(name, teacherWidth, shape.encoder.width);
+  const project = (weight: Tensor) => linear(seen, weight, null, { output: "f32" });
+  const isShared = arrangement === "serial" && weights.generation > 0;
+  const projected = weights.direct > 0 || isShared
+    ? project(matrix(parameters, `encoder.projection_heads.${i}.weight`))
+    : undefined;
+  const scope = parameters.scope(`generators.${i}`);
+  const generated = weights.generation > 0
+    ? generate(parameters, frozen, options, compute, batch, {
+      i,
+      start: isShared ? projected! : project(matrix(scope, "projection.weight")),
+      remat,
+    })
+    : undefined;
+  const feature = convert(batch.features[i]!, "f32");
+  const target = normalizeTargets ? normalized(feature) : feature;
+  return {
+    projected,
+    generated,
+    ...(weights.direct > 0 && { direct: meanSquaredError(projected!, gatherRows(target, batch.studentRows)) }),
+    ...(generated && { generation: meanSquaredError(generated, gatherRows(target, batch.teacherOnlyRows)) }),
+  };
+}
+
+/** What a generator makes of projected student features where only the teacher sees, `[B, Nd, Dt]`. */
+function generate(
+  parameters: Parameters,
+  frozen: Parameters,
+  { shape, teacherWidth, generatorDepth, generatorTokens }: AmdShape,
+  compute: Compute,
+  { visibleTokens, teacherOnlyTokens }: AmdBatch,
+  { i, start, remat }: { i: number; start: Tensor; remat: boolean },
+): Tensor {
+  const code = positionTable(frozen, tokensOf(shape.grid), teacherWidth);
+  const heads = Math.max(1, Math.floor(teacherWidth / GENERATOR_HEAD));
+  const tokenOwner = generatorTokens === "trained" ? parameters : frozen;
+  const token = tokenOwner.get(`generator_mask_tokens.${i}`, [1, 1, teacherWidth], maskToken);
+  const known = add(start, rowsOf(code, visibleTokens));
+  const unknown = add(broadcast(token, [...teacherOnlyTokens.shape, teacherWidth]), rowsOf(code, teacherOnlyTokens));
+  return blocks(parameters.scope(`generators.${i}`), concatenate([known, unknown], 1), {
+    depth: generatorDepth,
+    heads,
+    compute,
+    remat,
+    wanted: unknown.shape[1]!,
+  }).at(-1)!;
 }
 
 /** What an AMD step is built for. */
@@ -164,13 +207,13 @@ export interface AmdStepOptions extends AmdShape {
  * With `teacher`, `teacher_tokens` i32 `[B, Nt]` takes the features' place and the teacher's parameters are inputs
  * `frozen/teacher.NAME`; its features are coded and decoded as cached ones are, so that both ways train alike.
  *
- * Metrics: `total`, `pixel`, `direct`, `generation`, `gradNorm`.
+ * Metrics: `total`, `pixel`, `direct`, `generation`, `gradNorm`, without an alignment of weight 0 and without its inputs.
  *
  * @throws {RangeError} if sizes do not fit each other
  */
 export function amdStep(options: AmdStepOptions): TrainStep {
   checkAmd(options);
-  const { shape, teacherWidth, studentLayers, batch, visible, teacherVisible, teacher, compute } = options;
+  const { shape, teacherWidth, studentLayers, batch, visible, teacherVisible, teacher, compute, weights } = options;
   const { featureDtype = "f16" } = options;
   const tokens = tokensOf(shape.grid);
   const only = teacherVisible - visible;
@@ -209,15 +252,31 @@ export function amdStep(options: AmdStepOptions): TrainStep {
     name: "amd_step",
     parameters,
     frozen,
-    data: [...Object.values(inputs), ...source],
+    data: [...usedInputs(inputs, weights), ...source],
     metrics,
     optimizer: options.optimizer,
     accumulate: options.accumulate,
   });
 }
 
+/** The inputs that alignments of some weight read. */
+function usedInputs(inputs: Readonly<Record<string, Tensor>>, { direct, generation }: AmdShape["weights"]): Tensor[] {
+  const isUnused: Readonly<Record<string, boolean>> = {
+    studentRows: direct === 0,
+    teacherOnlyTokens: generation === 0,
+    teacherOnlyRows: generation === 0,
+  };
+  return Object.entries(inputs).flatMap(([name, tensor]) => isUnused[name] ? [] : [tensor]);
+}
+
 function checkAmd(options: AmdStepOptions): void {
   const { shape, teacherWidth, studentLayers, generatorDepth, batch, visible, teacherVisible, teacher } = options;
+  const { direct, generation } = options.weights;
+  if (!(direct >= 0 && generation >= 0 && direct + generation > 0)) {
+    throw new RangeError(
+      `An alignment needs a weight above 0, found ${direct} and ${generation}: without any the step is VideoMAE's`,
+    );
+  }
   checkVideoMae(shape, batch, visible);
   checkLayers("student", studentLayers, shape.encoder.depth);
   checkTeacher(

@@ -134,6 +134,42 @@ Deno.test("a step reports its losses: the total is their weighted sum", async ()
   assert(pixel! > 0.5 && direct! > 0 && generation! > 0);
 });
 
+Deno.test("an alignment of weight 0 costs nothing: its parts, inputs and loss are not there, the other loss is the same", async () => {
+  const of = (direct: number, generation: number, arrangement: "serial" | "parallel" = "serial"): AmdStepOptions => {
+    return { ...OPTIONS, weights: { pixel: 1, direct, generation }, arrangement };
+  };
+  const parts = (options: AmdStepOptions) => {
+    const names = amdStep(options).parameters.map(({ name }) => name);
+    const count = (pattern: RegExp) => names.filter((name) => pattern.test(name)).length;
+    return [count(/projection_heads/), count(/^generators.*norm1\.bias/), count(/^generators.*projection/)];
+  };
+  assertEquals([of(1, 1), of(1, 0), of(0, 1)].map(parts), [[2, 2, 0], [2, 0, 0], [2, 2, 0]]);
+  assertEquals([of(1, 1), of(1, 0), of(0, 1)].map((options) => parts({ ...options, arrangement: "parallel" })), [
+    [2, 2, 2],
+    [2, 0, 0],
+    [0, 2, 2],
+  ]);
+  const step = amdStep(of(1, 0));
+  assertEquals(step.metrics, ["total", "pixel", "direct", "gradNorm"]);
+  assert(step.data.every(({ name }) => !name.startsWith("teacher_only")));
+  assert(amdStep(of(0, 1)).data.every(({ name }) => name !== "student_rows"));
+  const engine = referenceEngine();
+  const { metrics: [both] } = await run(engine, of(1, 1), 1);
+  for (const [options, name] of [[of(1, 0), "direct"], [of(0, 1), "generation"]] as const) {
+    const { metrics: [alone] } = await run(engine, options, 1);
+    assertEquals([alone!.get(name), alone!.get("pixel")], [both!.get(name), both!.get("pixel")]);
+    assertAlmostEquals(alone!.get("total")!, alone!.get("pixel")! + alone!.get(name)!, 1e-5);
+  }
+});
+
+Deno.test("a parallel generator starts from its own projection, which alone it learns from", async () => {
+  const engine = referenceEngine();
+  const { metrics: [serial] } = await run(engine, OPTIONS, 1);
+  const { metrics: [parallel] } = await run(engine, { ...OPTIONS, arrangement: "parallel" }, 1);
+  assertEquals(parallel!.get("direct"), serial!.get("direct"));
+  assertNotEquals(parallel!.get("generation"), serial!.get("generation"));
+});
+
 Deno.test("cached and online teacher features train alike", async () => {
   const engine = referenceEngine();
   const [cached, online] = [await run(engine, OPTIONS, 3), await run(engine, ONLINE, 3)];
@@ -219,6 +255,7 @@ Deno.test("sizes that do not fit are refused before anything is traced", () => {
   refused({ visible: 32 }, "must lie within 1 to 31");
   refused({ teacherWidth: 250 }, "a width that its 3 heads divide");
   refused({ batch: 0 }, "at least 1 clips, found 0");
+  refused({ weights: { pixel: 1, direct: 0, generation: 0 } }, "found 0 and 0: without any the step is VideoMAE's");
   const encoder = { width: 16, depth: 2, heads: 3 };
   refused({ shape: { ...OPTIONS.shape, encoder } }, "encoder is 16 wide, which is not a multiple of its 3 heads");
 });
