@@ -165,3 +165,43 @@ Deno.test("a query without its key cannot be packed", () => {
   const query = { name: "blocks.0.attn.q.weight", shape: [2, 2], data: new Float32Array(4) };
   assertThrows(() => officialTensors([query], CUBE), TypeError, "blocks.0.attn.k.weight is missing");
 });
+
+Deno.test("MAE's image networks are found under their own names and under the hub's", async () => {
+  const names: readonly (readonly [ours: string, mae: string, hub: string])[] = [
+    ["cls_token", "cls_token", "vit.embeddings.cls_token"],
+    ["encoder.blocks.1.norm2.bias", "blocks.1.norm2.bias", "vit.encoder.layer.1.layernorm_after.bias"],
+    ["encoder.norm.bias", "norm.bias", "vit.layernorm.bias"],
+    ["mask_token", "mask_token", "decoder.mask_token"],
+    ["encoder_to_decoder.bias", "decoder_embed.bias", "decoder.decoder_embed.bias"],
+    [
+      "decoder.blocks.0.mlp.fc1.bias",
+      "decoder_blocks.0.mlp.fc1.bias",
+      "decoder.decoder_layers.0.intermediate.dense.bias",
+    ],
+    [
+      "decoder.blocks.0.attn.v.bias",
+      "decoder_blocks.0.attn.v_bias",
+      "decoder.decoder_layers.0.attention.attention.value.bias",
+    ],
+    ["decoder.norm.bias", "decoder_norm.bias", "decoder.decoder_norm.bias"],
+    ["decoder.head.bias", "decoder_pred.bias", "decoder.decoder_pred.bias"],
+  ];
+  const parameters = new Parameters();
+  for (const [ours] of names) parameters.vector(ours, 2);
+  for (const which of [1, 2] as const) {
+    const file = source(names.map((row, i) => ({ name: row[which], shape: [2], data: Float32Array.of(i, i) })));
+    const { values, missing, unused } = await loadParameters(file, parameters.specs);
+    assertEquals([missing, unused], [[], []]);
+    names.forEach(([ours], i) => assertEquals(values.get(ours), Float32Array.of(i, i), ours));
+  }
+  // One packed bias of a decoder's block: query, key and value one after the other.
+  const packed = new Parameters();
+  packed.vector("decoder.blocks.0.attn.v.bias", 2);
+  const file = source([{
+    name: "decoder_blocks.0.attn.qkv.bias",
+    shape: [6],
+    data: Float32Array.of(1, 2, 3, 4, 5, 6),
+  }]);
+  const { values } = await loadParameters(file, packed.specs);
+  assertEquals(values.get("decoder.blocks.0.attn.v.bias"), Float32Array.of(5, 6));
+});
