@@ -7,7 +7,7 @@
  * 3. `gradients.ts`: reverse-mode differentiation, one rule for each kind of operation.
  * 4. `remat.ts`: values that are computed again instead of kept.
  * 5. `program.ts`: a graph with named inputs and outputs, which engines compile.
- * 6. `cost.ts`: arithmetic and memory of a program, from shapes alone.
+ * 6. `cost.ts`: arithmetic and memory of a program, from shapes alone; `finite.ts`: where numbers stop being finite.
  *
  * **Precision.** One policy holds for all training, whatever the network (`tests/models/precision_test.ts` keeps it):
  *
@@ -31,4 +31,5 @@ export { randomBits, type RandomOptions, uniform } from "./random.ts";
 export { gradients } from "./gradients.ts";
 export { remat } from "./remat.ts";
 export { type Named, type Program, program, type ProgramOptions } from "./program.ts";
+export { describeTensor, type FiniteWatch, finiteWatch } from "./finite.ts";
 export { matmulFlop, tensorBytes, workingBytes } from "./cost.ts";

@@ -36,6 +36,7 @@ export async function runTraining(context: StageContext, training: StageTraining
     logSteps: settings.run.logSteps,
     allowChange: settings.run.allowChange,
     metrics: (fromStep) => run.metrics(name, fromStep),
+    evidence: { folder: run.file("diverged"), seed: settings.run.seed },
     signal,
     progress,
     warn,

@@ -1,59 +1,19 @@
 /**
  * The training loop: one launch a step, parameters and moments stay on the device, the next batch is read, drawn and
- * copied to the device while a step runs, and the numbers of the step before are read then too. Every step is one line of metrics; checkpoints come every N steps, at the end and at an interruption, and a run
- * goes on from the newest one bit for bit, since batches, masks and rates are pure functions of the step.
+ * copied to the device while a step runs, and the numbers of the step before are read then too. Every step is one line of
+ * metrics; checkpoints come every N steps, at the end and at an interruption, and a run goes on from the newest one bit for
+ * bit, since batches, masks and rates are pure functions of the step.
  */
-import type { Engine, Executable } from "../../models/runtime/engine.ts";
-import type { CubeSize } from "../../models/shapes.ts";
-import type { TrainStep } from "../../models/train_step.ts";
-import type { CheckpointFolder } from "../checkpoint_folder.ts";
-import type { Metric, MetricsFile } from "../metrics.ts";
-import type { Progress } from "../progress.ts";
-import { type Schedule, scheduleValue } from "../schedule.ts";
-import type { BatchSource } from "./batch_source.ts";
-import { type BatchSetting, compileFitting } from "./fitting.ts";
+import type { Executable } from "../../models/runtime/engine.ts";
+import type { Metric } from "../metrics.ts";
+import { scheduleValue } from "../schedule.ts";
+import { DivergedError } from "./diverged_error.ts";
+import { compileFitting } from "./fitting.ts";
 import { TrainState, type UploadedBatch } from "./train_state.ts";
-import type { HostParameters } from "./weights.ts";
+import { stepScalars, type Training } from "./training.ts";
 
-/** What a training is made of. */
-export interface Training {
-  /** Name in metrics, progress and errors. */
-  readonly name: string;
-  readonly engine: Engine;
-  readonly step: TrainStep;
-  /** The compiled step, where several trainings share it. @default compiled here */
-  readonly executable?: Executable;
-  /** The setting of the batch: the step is compared with the memory that is free. @default nothing is compared */
-  readonly batchSetting?: BatchSetting;
-  /** Size of a cube. */
-  readonly cube: CubeSize;
-  /** Clips of a step. */
-  readonly batch: number;
-  /** Learning rate by step; its length is the training's. */
-  readonly schedule: Schedule;
-  readonly beta1: number;
-  readonly beta2: number;
-  /** Parameters of step 0, by name; called only where no checkpoint is taken up. */
-  readonly initial: () => HostParameters | Promise<HostParameters>;
-  /** Values of the step's frozen inputs, by name. */
-  readonly frozen?: HostParameters;
-  /** Batches from a step on. */
-  readonly batches: (fromStep: number) => BatchSource;
-  readonly checkpoints: CheckpointFolder;
-  /** Steps between checkpoints. */
-  readonly checkpointSteps: number;
-  /** Steps between two looks of the progress at the losses. */
-  readonly logSteps: number;
-  /** Hash of all that decides the result: a checkpoint under another one is set aside. */
-  readonly identity: string;
-  /** Go on from a checkpoint of another identity. */
-  readonly allowChange: boolean;
-  /** Opens the metrics of this training for a run that goes on from a step. */
-  readonly metrics: (fromStep: number) => MetricsFile;
-  readonly signal: AbortSignal;
-  readonly progress: Progress;
-  readonly warn: (message: string) => void;
-}
+export { DivergedError } from "./diverged_error.ts";
+export type { Training } from "./training.ts";
 
 /** A finished training. */
 export interface TrainingResult {
@@ -65,19 +25,6 @@ export interface TrainingResult {
   readonly metrics: { readonly [name: string]: number };
 }
 
-/** A loss or a gradient is no number any more. */
-export class DivergedError extends Error {
-  override readonly name = "DivergedError";
-
-  constructor(training: string, readonly step: number, readonly values: ReadonlyMap<string, number>) {
-    const shown = [...values].map(([name, value]) => `${name} ${value}`).join(", ");
-    super(
-      `Step ${step} of ${training} is not finite (${shown}): lower the learning rate, cut gradients with a clip norm, ` +
-        "or take --precision f32; the last checkpoint is whole",
-    );
-  }
-}
-
 /**
  * Trains to the end of the schedule, from the newest checkpoint if there is one.
  *
@@ -85,16 +32,34 @@ export class DivergedError extends Error {
  * @throws the signal's reason after an interruption, with a checkpoint written
  */
 export async function train(training: Training): Promise<TrainingResult> {
-  const { name, checkpoints, schedule, signal } = training;
   const found = await resumePoint(training);
-  const from = found?.step ?? 0;
-  if (found && from >= schedule.steps) {
-    return { checkpoint: found.path, steps: from, metrics: {} };
+  if (found && found.step >= training.schedule.steps) {
+    return { checkpoint: found.path, steps: found.step, metrics: {} };
   }
   using compiled = training.executable
     ? undefined
     : await compileFitting(training.engine, training.step.program, training.batchSetting);
   const executable = training.executable ?? compiled!;
+  try {
+    return await trainFrom(training, executable, found);
+  } catch (error) {
+    if (!(error instanceof DivergedError) || !training.evidence || training.signal.aborted) throw error;
+    const { gatherEvidence } = await import("./diverged.ts");
+    const { step, values } = error;
+    const evidence = await gatherEvidence(training, executable, step, values).catch((reason) => {
+      training.warn(`What led to it could not be kept: ${reason instanceof Error ? reason.message : reason}`);
+    });
+    throw evidence ? new DivergedError(training.name, step, values, evidence) : error;
+  }
+}
+
+async function trainFrom(
+  training: Training,
+  executable: Executable,
+  found: ResumePoint | undefined,
+): Promise<TrainingResult> {
+  const { name, checkpoints, schedule, signal } = training;
+  const from = found?.step ?? 0;
   using state = found
     ? await TrainState.load(training.engine, training.step, found.path)
     : TrainState.create(training.engine, training.step, await training.initial());
@@ -156,11 +121,7 @@ export async function train(training: Training): Promise<TrainingResult> {
       const lr = scheduleValue(schedule, step);
       const last = step + 1 === schedule.steps;
       // An engine may return from this only when the step is done: what can be done meanwhile comes before waiting for it.
-      running = quiet(state.advance(executable, uploaded, {
-        learning_rate: lr,
-        correction1: 1 / (1 - training.beta1 ** (step + 1)),
-        correction2: 1 / (1 - training.beta2 ** (step + 1)),
-      }));
+      running = quiet(state.advance(executable, uploaded, stepScalars(training, step)));
       // What fails here is met when its turn comes.
       ahead = last ? undefined : quiet(prepare());
       await settle();
@@ -198,8 +159,14 @@ function quiet<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+/** A checkpoint to go on from. */
+interface ResumePoint {
+  readonly step: number;
+  readonly path: string;
+}
+
 /** The newest checkpoint that belongs to this training; one of another identity is set aside with a warning. */
-async function resumePoint(training: Training): Promise<{ step: number; path: string } | undefined> {
+async function resumePoint(training: Training): Promise<ResumePoint | undefined> {
   // A run that was killed after its last checkpoint saves none that would clear up behind it.
   training.checkpoints.tidy();
   const found = await training.checkpoints.latest();

@@ -13,7 +13,8 @@ import type { TrainStep } from "../../models/train_step.ts";
 import { checkpointParameters, type HostParameters, MODEL_FILE, readParameters } from "./weights.ts";
 
 const OPTIMIZER = "optimizer.safetensors";
-const METRICS = "metrics";
+/** Output of a step: its numbers. */
+export const METRICS = "metrics";
 /** Kinds of value that a step replaces, as the program's inputs and outputs begin. */
 const KINDS = ["parameter", "moment1", "moment2"] as const;
 
@@ -105,6 +106,28 @@ export class TrainState implements Disposable {
     batch: UploadedBatch,
     scalars: Readonly<Record<string, number>>,
   ): Promise<{ readonly numbers: Promise<Map<string, number>> }> {
+    const outputs = await this.run(executable, batch, scalars);
+    const numbers = outputs.get(METRICS)!;
+    outputs.delete(METRICS);
+    for (const [name, buffer] of outputs) {
+      this.#buffers.get(name)?.[Symbol.dispose]();
+      this.#buffers.set(name, buffer);
+    }
+    return { numbers: this.#read(numbers) };
+  }
+
+  /**
+   * Runs a program over the state and a batch; what it takes over by donation is the caller's to replace.
+   *
+   * @param batch Disposed of.
+   * @param scalars Scalar inputs, f32.
+   * @returns Its outputs.
+   */
+  async run(
+    executable: Executable,
+    batch: UploadedBatch,
+    scalars: Readonly<Record<string, number>>,
+  ): Promise<Map<string, DeviceBuffer>> {
     using _ = batch;
     const transient = new Map<string, DeviceBuffer>();
     try {
@@ -112,14 +135,7 @@ export class TrainState implements Disposable {
         transient.set(name, this.engine.upload(Float32Array.of(value), [], "f32"));
       }
       const inputs = new Map([...this.#buffers, ...this.#frozen, ...batch.buffers, ...transient]);
-      const outputs = await executable.run(inputs);
-      const numbers = outputs.get(METRICS)!;
-      outputs.delete(METRICS);
-      for (const [name, buffer] of outputs) {
-        this.#buffers.get(name)?.[Symbol.dispose]();
-        this.#buffers.set(name, buffer);
-      }
-      return { numbers: this.#read(numbers) };
+      return await executable.run(inputs);
     } finally {
       for (const buffer of transient.values()) buffer[Symbol.dispose]();
     }

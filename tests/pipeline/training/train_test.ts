@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { DeviceBuffer, Engine, HostArray } from "../../../models/runtime/engine.ts";
 import type { DType, Shape } from "../../../models/tensor/mod.ts";
 import { initialParameters } from "../../../models/parameters.ts";
+import { SafetensorsFile } from "../../../models/checkpoints/safetensors.ts";
 import { videoMaeStep } from "../../../models/videomae.ts";
 import { CheckpointFolder } from "../../../pipeline/checkpoint_folder.ts";
 import { MetricsFile, readMetrics } from "../../../pipeline/metrics.ts";
@@ -12,6 +13,8 @@ import { uniforms } from "../../../pipeline/random.ts";
 import type { BatchSource } from "../../../pipeline/training/batch_source.ts";
 import { videoMaeInputs } from "../../../pipeline/training/mask_draws.ts";
 import { DivergedError, train, type Training } from "../../../pipeline/training/train.ts";
+import { TrainState } from "../../../pipeline/training/train_state.ts";
+import { ReferenceEngine } from "../../../models/runtime/reference.ts";
 import { referenceEngine, xlaEngine } from "../../models/_engines.ts";
 
 const cube = { tubelet: 2, patch: 4 };
@@ -257,4 +260,41 @@ Deno.test("a loss that is not finite stops the training and names the step", asy
     const error = await assertRejects(broken, DivergedError, "Step 1 of pretrain is not finite");
     assertEquals(error.step, 1);
   });
+});
+
+Deno.test("of a step that is not finite batch, state, seed and first tensor are kept, and it can be run again", async () => {
+  // Its own engine, since the watching program takes compilers long.
+  const engine = new ReferenceEngine({ round: true });
+  for (const checkpointSteps of [2, 100]) {
+    await inRun(async ({ folder, warnings, training }) => {
+      const options = await training({
+        engine,
+        // The rate is 0 in the first step; after the second the parameters are too large for layer norm's squares.
+        schedule: { peak: 1e22, final: 0, steps: 6, warmupSteps: 2 },
+        checkpointSteps,
+        evidence: { folder: join(folder, "diverged ü"), seed: 7 },
+      });
+      const error = await assertRejects(() => train(options), DivergedError, "Step 3 of pretrain is not finite");
+      const kept = join(folder, "diverged ü", "pretrain-step-00000003");
+      assertEquals([error.step, error.evidence?.folder], [3, kept]);
+      assert(error.message.includes(`the first tensor that is not is a `), error.message);
+      assert(error.message.includes(`batch, state and seed are kept in ${kept}`), error.message);
+      assert(warnings[0]!.includes(`steps ${checkpointSteps === 2 ? 3 : 1} to 3 are run again`), warnings[0]);
+
+      const replay = JSON.parse(await Deno.readTextFile(join(kept, "replay.json")));
+      assertEquals([replay.step, replay.seed, replay.first], [3, 7, error.evidence!.first]);
+      const inputs = (await source(2).next()).inputs;
+      await using batchFile = await SafetensorsFile.open(join(kept, "batch.safetensors"));
+      for (const [name, values] of inputs) {
+        assertEquals(await batchFile.readBytes(name), new Uint8Array(values.buffer), name);
+      }
+
+      using executable = await engine.compile(step.program);
+      using state = await TrainState.load(engine, step, kept);
+      state.freeze(options.frozen!);
+      const { numbers } = await state.advance(executable, state.upload(inputs), replay.scalars);
+      const again = Object.fromEntries([...await numbers].map(([name, value]) => [name, String(value)]));
+      assertEquals(again, replay.metrics);
+    });
+  }
 });
