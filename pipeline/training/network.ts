@@ -52,7 +52,8 @@ export class Network implements Disposable {
     setting?: BatchSetting,
   ): Promise<Network> {
     const network = new Network(engine, forward, await compileFitting(engine, forward.program, setting));
-    network.#upload("frozen", forward.frozen, initialParameters(forward.frozen, () => []));
+    // A network may bring position tables of its own.
+    network.#upload("frozen", forward.frozen, new Map([...initialParameters(forward.frozen, () => []), ...parameters]));
     network.setParameters(parameters);
     return network;
   }
