@@ -27,6 +27,9 @@ export interface ExportedRun {
   readonly stages: readonly StageRecord[];
 }
 
+/** Names of the methods for people. */
+const METHODS = { amd: "AMD", videomae: "VideoMAE" } as const;
+
 /** Sizes of a network: of a classifier, or of a student with its pixel decoder. */
 export interface NetworkSizes {
   readonly grid: TokenGrid;
@@ -73,8 +76,14 @@ export async function findNetwork(run: ExportedRun, choice: NetworkChoice): Prom
   const { frames, size } = settings.clip;
   const network = `ViT ${width} wide, ${depth} deep, ${heads} heads, for ${frames} frames of ${size} x ${size} pixels`;
   const start = classifier === undefined
-    ? "AMD student after pre-training"
-    : `Classifier ${classifier === "student" ? "fine-tuned from an AMD student" : "trained from random weights"}`;
+    ? `${METHODS[settings.pretrain.method]} student after pre-training`
+    : `Classifier ${
+      classifier === "scratch"
+        ? "trained from random weights"
+        : settings.student.weights === null
+        ? `fine-tuned from ${settings.pretrain.method === "amd" ? "an AMD" : "a VideoMAE"} student`
+        : "fine-tuned from a given encoder"
+    }`;
   const classes = classifier ? classNames(path, stages) : [];
   const { slots, student } = maskSizes(settings);
   return {

@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import type { PlannedShards } from "./_plan_data.ts";
 import type { PlannedWork } from "./_plan_networks.ts";
 import type { Settings } from "./settings.ts";
+import { learnsFrom } from "./stages/stage_context.ts";
 
 /** Bytes on disk. */
 export interface DiskPlan {
@@ -26,12 +27,13 @@ const CHECKPOINT_BYTES = 12;
 
 /** Adds up. */
 export function planDisk(
-  { run, alignment }: Settings,
+  settings: Settings,
   work: readonly PlannedWork[],
   train: PlannedShards,
   val: PlannedShards | undefined,
 ): DiskPlan {
-  const isCached = alignment.teacherMode === "cached";
+  const { run, alignment } = settings;
+  const isCached = alignment.teacherMode === "cached" && learnsFrom(settings) === "teacher";
   const frameBytes = train.frameBytes + (val?.frameBytes ?? 0);
   const featureBytes = isCached ? train.featureBytes : 0;
   const checkpointBytes = work.reduce((sum, { trains, steps, networks, parameters }) => {
@@ -51,12 +53,17 @@ export function planDisk(
   };
 }
 
-/** Free bytes on the disk of a folder, which need not be there yet; null if that cannot be told. */
-export function freeAt(folder: string): number | null {
+/** The folder, or the first above it that is there. */
+export function nearestFolder(folder: string): string {
   let path = resolve(folder);
   while (!fs.existsSync(path) && dirname(path) !== path) path = dirname(path);
+  return path;
+}
+
+/** Free bytes on the disk of a folder, which need not be there yet; null if that cannot be told. */
+export function freeAt(folder: string): number | null {
   try {
-    const { bavail, bsize } = fs.statfsSync(path);
+    const { bavail, bsize } = fs.statfsSync(nearestFolder(folder));
     return bavail * bsize;
   } catch {
     return null;

@@ -19,6 +19,7 @@ import {
   teacherFeatures,
   teacherStep,
 } from "./stages/programs.ts";
+import { learnsFrom } from "./stages/stage_context.ts";
 
 /** Device memory of a program, bytes. An estimate: compilers keep more, or less, than the graph says. */
 export interface PlannedMemory {
@@ -62,24 +63,26 @@ export function plannedWork(settings: Settings, { train, val, classes }: Planned
   const forward = (stage: Stage, program: ForwardProgram, batch: number, views: number) =>
     work(stage, program, batch, Math.ceil(views / batch));
   const found: PlannedWork[] = [];
-  if (teacher.weights === null) {
+  const learns = learnsFrom(settings);
+  if (teacher.weights === null && learns === "teacher") {
     const rates = { ...pretrain, epochs: teach.trainEpochs, warmupEpochs: 0, batch: teach.trainBatch };
     found.push(training("train-teacher", teacherStep(settings, compute), rates, train.clips));
   }
-  if (alignment.teacherMode === "cached") {
+  if (alignment.teacherMode === "cached" && learns === "teacher") {
     found.push(forward("teach", teacherFeatures(settings, compute), teach.batch, train.clips * data.views));
   }
-  found.push(training("pretrain", studentStep(settings, compute), pretrain, train.clips));
+  if (learns !== "nothing") found.push(training("pretrain", studentStep(settings, compute), pretrain, train.clips));
   if (train.labelled === 0 || classes < 2) return found;
   const labelled = Math.min(finetune.labelled || train.labelled, train.labelled);
-  found.push(twice(training("finetune", finetuneStep(settings, classes, compute), finetune, labelled)));
+  const both = finetune.scratch ? twice : (work: PlannedWork) => work;
+  found.push(both(training("finetune", finetuneStep(settings, classes, compute), finetune, labelled)));
   if (!val || val.labelled === 0) return found;
   const { evalBatch } = finetune;
   const valViews = validation(settings).data.views;
   const probed = Math.min(labelled, MOST_PROBED) + val.labelled;
   return [
     ...found,
-    twice(forward("evaluate", classification(settings, classes, compute), evalBatch, val.labelled * valViews)),
+    both(forward("evaluate", classification(settings, classes, compute), evalBatch, val.labelled * valViews)),
     twice(forward("probe", probedFeatures(settings, compute), evalBatch, probed)),
   ];
 }

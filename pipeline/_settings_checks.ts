@@ -69,9 +69,16 @@ function maskProblems(settings: Settings): string[] {
   return problems;
 }
 
-function alignmentProblems({ alignment, student, teacher }: Settings): string[] {
+function alignmentProblems({ alignment, pretrain, student, teacher }: Settings): string[] {
+  // Without a teacher nothing is aligned.
+  if (pretrain.method === "videomae" || student.weights !== null) return [];
   const { studentLayers, teacherLayers } = alignment;
   const problems: string[] = [];
+  if (alignment.directWeight === 0 && alignment.generationWeight === 0) {
+    problems.push(
+      "--direct-weight 0 and --generation-weight 0 leave nothing to learn from the teacher: take --method videomae",
+    );
+  }
   if (studentLayers.length !== teacherLayers.length) {
     problems.push(
       `--student-layers ${studentLayers} and --teacher-layers ${teacherLayers} are ${studentLayers.length} and ` +

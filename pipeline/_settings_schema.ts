@@ -96,10 +96,18 @@ const masks = z.strictObject({
     about: "Share of the cubes hidden from the teacher, below the student's",
     affects: ["teach", "pretrain"],
   }),
+  studentMasks: choice("fresh", ["fresh", "fixed"], {
+    about: "Draw the student's masks anew in every epoch, or keep those of the first",
+    affects: ["pretrain"],
+  }),
 });
 
 const STUDENT: readonly Stage[] = ["pretrain", "finetune", "probe"];
 const student = z.strictObject({
+  weights: pathOrNone({
+    about: "Encoder to fine-tune and probe, a run or a file of weights; none pre-trains one",
+    flag: "student",
+  }),
   width: whole(384, 8, 8192, { about: "Width of the student's encoder", affects: STUDENT }),
   depth: whole(12, 1, 100, {
     about: "Blocks of the student's encoder",
@@ -123,8 +131,8 @@ const teacher = z.strictObject({
     flag: "teacher",
   }),
   strict: yesNo(true, {
-    about: "Refuse a teacher's file in which tensors are missing, unexpected or of another shape",
-    affects: TEACHER,
+    about: "Refuse a teacher's or a student's file in which tensors are missing, unexpected or of another shape",
+    affects: [...TEACHER, "finetune", "probe"],
   }),
   width: whole(1024, 8, 8192, { about: "Width of the teacher's encoder", affects: TEACHER }),
   depth: whole(24, 1, 100, { about: "Blocks of the teacher's encoder", unit: "blocks", affects: TEACHER }),
@@ -148,10 +156,21 @@ const alignment = z.strictObject({
     about: "Teacher blocks they are aligned to, counted from 1",
     affects: ["teach", "pretrain"],
   }),
+  arrangement: choice("serial", ["serial", "parallel"], {
+    about: "Generators start from the projections of direct alignment (as published) or from their own",
+    affects: PRETRAIN,
+    flag: "alignment",
+  }),
   generatorDepth: whole(2, 1, 24, { about: "Blocks of a generator", unit: "blocks", affects: PRETRAIN }),
   pixelWeight: real(1, 0, 1e6, { about: "Weight of the pixel reconstruction loss", affects: PRETRAIN }),
-  directWeight: real(1, 0, 1e6, { about: "Weight of the direct alignment loss", affects: PRETRAIN }),
-  generationWeight: real(1, 0, 1e6, { about: "Weight of the generation alignment loss", affects: PRETRAIN }),
+  directWeight: real(1, 0, 1e6, {
+    about: "Weight of the direct alignment loss; 0 leaves it out",
+    affects: PRETRAIN,
+  }),
+  generationWeight: real(1, 0, 1e6, {
+    about: "Weight of the generation alignment loss; 0 leaves it and the generators out",
+    affects: PRETRAIN,
+  }),
   normalizeTargets: yesNo(false, { about: "Normalise every teacher token before it is a target", affects: PRETRAIN }),
   generatorTokens: choice("trained", ["trained", "frozen"], {
     about: "Train the generators' mask tokens (as published) or freeze them (as the released code)",
@@ -164,7 +183,12 @@ const alignment = z.strictObject({
 });
 
 const pretrain = z.strictObject({
-  epochs: whole(800, 1, 100_000, { about: "Epochs of AMD pre-training", unit: "epochs", affects: PRETRAIN }),
+  method: choice("amd", ["amd", "videomae"], {
+    about: "Distil from a teacher (AMD), or learn from the pixels alone (VideoMAE), without any teacher",
+    affects: PRETRAIN,
+    flag: "method",
+  }),
+  epochs: whole(800, 1, 100_000, { about: "Epochs of pre-training the student", unit: "epochs", affects: PRETRAIN }),
   warmupEpochs: whole(40, 0, 100_000, { about: "Epochs of rising learning rate", unit: "epochs", affects: PRETRAIN }),
   batch: whole(64, 1, 65_536, { about: "Clips of a pre-training step", unit: "clips", affects: PRETRAIN }),
   baseLr: real(3e-4, 0, 10, {
@@ -244,6 +268,10 @@ const finetune = z.strictObject({
   dropPath: real(0.1, 0, 0.99, {
     about: "Chance of skipping the last block's branches, rising from 0",
     affects: FINETUNE,
+  }),
+  scratch: yesNo(true, {
+    about: "Fine-tune the same network from random weights too, to compare with",
+    affects: ["finetune"],
   }),
   evalBatch: whole(64, 1, 65_536, { about: "Views classified at once", unit: "views" }),
   evalSegments: whole(1, 1, 32, {

@@ -12,6 +12,7 @@ import { type ResolvedSettings, resultSettings, SettingsError, STAGES } from "./
 import { configHash, type Json } from "./shards/config_hash.ts";
 import type { ChainState } from "./stages/chain_state.ts";
 import { type StageDefinition, stageDefinitions } from "./stages/definitions.ts";
+import { withStudentSizes } from "./stages/student.ts";
 import { gatherSummary } from "./stages/summary.ts";
 
 /** What a chain is run with. */
@@ -44,7 +45,8 @@ export interface ChainResult {
  * @throws {RunLockedError} if another process works on the run
  * @throws the signal's reason after an interruption; the same call goes on from there
  */
-export async function runChain(options: ChainOptions): Promise<ChainResult> {
+export async function runChain(given: ChainOptions): Promise<ChainResult> {
+  const options = { ...given, resolved: withStudentSizes(given.resolved) };
   const { settings } = options.resolved;
   using run = openRunFolder(options);
   await using engine = new LazyEngine(options);

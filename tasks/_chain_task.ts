@@ -54,6 +54,7 @@ export function machineSummary({ summary, report }: ChainResult): Readonly<Recor
       kind: accuracy.kind,
       student: accuracy.student,
       scratch: accuracy.scratch,
+      top5: accuracy.top5 ?? null,
       chance: accuracy.chance,
       clips: accuracy.clips,
     },

@@ -77,7 +77,8 @@ function accuracyLines(accuracy: AccuracySummary): string[] {
     `accuracy   ${accuracy.kind}, ${formatAmount(accuracy.clips, "validation clip")}, ± one standard error`,
     ...shares.map((share, i) => {
       const row = rows[i];
-      return `  ${names[i]}  ${share}${row ? ` ± ${formatShare(row.standardError)}` : ""}`;
+      const top5 = row && row.top5 !== null ? `, top-5 ${formatShare(row.top5)}` : "";
+      return `  ${names[i]}  ${share}${row ? ` ± ${formatShare(row.standardError)}${top5}` : ""}`;
     }),
     ...accuracyVerdict(accuracy).map((sentence) => `  ${sentence}`),
   ];

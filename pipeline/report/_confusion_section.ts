@@ -1,4 +1,7 @@
-/** The part of the report on what was taken for what: a table in colours, or a picture where there are many classes. */
+/**
+ * The part of the report on what was taken for what: a table in colours, or a picture where there are many classes; and
+ * how much of each class is right, the worst first.
+ */
 import { formatAmount, formatCount, formatShare } from "../units.ts";
 import { pngAddress } from "./film_strip.ts";
 import { type Html, html } from "./html.ts";
@@ -8,13 +11,15 @@ import type { ConfusionMatrix } from "./report_data.ts";
 const TABLE_CLASSES = 24;
 /** Mistakes listed beside the picture. */
 const LISTED = 15;
+/** Classes listed by accuracy: all of them stand in the run's folder. */
+const LISTED_CLASSES = 40;
 
 /**
  * The confusion matrix of an evaluation.
  *
  * @throws {RangeError} If there are not C * C counts.
  */
-export function confusionSection({ classes, counts }: ConfusionMatrix): Html {
+export function confusionSection({ classes, counts, clips }: ConfusionMatrix): Html {
   if (counts.length !== classes.length ** 2) {
     throw new RangeError(
       `Cannot draw a confusion matrix: ${counts.length} counts for ${classes.length} classes, expected ${
@@ -26,7 +31,42 @@ export function confusionSection({ classes, counts }: ConfusionMatrix): Html {
   return html`<section id="confusion" aria-labelledby="confusion-h">
 <h2 id="confusion-h">What the student took for what</h2>
 ${classes.length <= TABLE_CLASSES ? heatTable(classes, matrix) : heatPicture(classes, matrix)}
+${classTable(classes, matrix, clips ?? matrix.map(sum))}
 </section>`;
+}
+
+function classTable(
+  classes: readonly string[],
+  matrix: readonly (readonly number[])[],
+  clips: readonly number[],
+): Html {
+  const rows = classes.map((name, i) => ({ name, count: clips[i]!, right: matrix[i]![i]! }))
+    .filter(({ count }) => count > 0).sort((a, b) => a.right / a.count - b.right / b.count);
+  const rest = rows.length - LISTED_CLASSES;
+  return html`
+    <div class="scroll">
+      <table>
+        <caption>By class, the worst first${rest > 0 &&
+          `; ${formatAmount(rest, "better class", "better classes")} in per-class-student.csv`}</caption>
+        <thead>
+          <tr>
+            <th scope="col">Class</th>
+            <th scope="col" class="n">Top-1</th>
+            <th scope="col" class="n">Right</th>
+          </tr>
+        </thead>
+        <tbody>${rows.slice(0, LISTED_CLASSES).map(({ name, count, right }) =>
+          html`
+            <tr>
+              <th scope="row">${name}</th>
+              <td class="n">${formatShare(right / count)}</td>
+              <td class="n">${formatCount(right)} of ${formatCount(count)}</td>
+            </tr>
+          `
+        )}</tbody>
+      </table>
+    </div>
+  `;
 }
 
 function sum(values: readonly number[]): number {

@@ -31,19 +31,24 @@ async function accuracyPart(accuracy: AccuracySummary): Promise<Html> {
 <div class="beside">
 <div class="scroll"><table>
 <caption>${kind}, ${formatAmount(clips, "validation clip")}</caption>
-<thead><tr><th scope="col">Network</th><th scope="col" class="n">Accuracy</th><th scope="col" class="n">Standard error</th><th scope="col" class="n">Right</th></tr></thead>
+<thead><tr><th scope="col">Network</th><th scope="col" class="n">Accuracy</th><th scope="col" class="n">Standard error</th><th scope="col" class="n">Right</th>${
+    accuracy.top5 && html`<th scope="col" class="n">Top-5</th>`
+  }</tr></thead>
 <tbody>${
-    rows.map(({ name, accuracy, standardError }) =>
+    rows.map(({ name, accuracy: share, standardError, top5 }) =>
       html`
         <tr>
           <th scope="row">${name}</th>
-          <td class="n"><b>${formatShare(accuracy)}</b></td>
+          <td class="n"><b>${formatShare(share)}</b></td>
           <td class="n">± ${formatShare(standardError)}</td>
-          <td class="n">${Math.round(accuracy * clips)} of ${clips}</td>
+          <td class="n">${Math.round(share * clips)} of ${clips}</td>${accuracy.top5 &&
+            html`<td class="n">${top5 === null ? "–" : formatShare(top5)}</td>`}
         </tr>
       `
     )
-  }<tr><th scope="row">guessing</th><td class="n">${formatShare(chance)}</td><td></td><td></td></tr></tbody>
+  }<tr><th scope="row">guessing</th><td class="n">${formatShare(chance)}</td><td></td><td></td>${
+    accuracy.top5 && html`<td></td>`
+  }</tr></tbody>
 </table></div>
 ${
     rows.length > 0 && html`<figure class="panel">

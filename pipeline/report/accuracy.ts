@@ -11,6 +11,8 @@ export interface ComparedAccuracy {
   accuracy: number;
   /** Of the accuracy, over the choice of validation clips. */
   standardError: number;
+  /** Share within the five most probable classes; null where it was not measured. */
+  top5: number | null;
 }
 
 /**
@@ -32,11 +34,11 @@ export function standardError(share: number, count: number): number {
 }
 
 /** The networks compared, the student first; guessing is not among them. */
-export function comparedAccuracies({ student, scratch, others, clips }: AccuracySummary): ComparedAccuracy[] {
+export function comparedAccuracies({ student, scratch, top5, others, clips }: AccuracySummary): ComparedAccuracy[] {
   const rows = [
-    ...(student === null ? [] : [{ name: "distilled student", accuracy: student }]),
-    ...(scratch === null ? [] : [{ name: "from random weights", accuracy: scratch }]),
-    ...others,
+    ...(student === null ? [] : [{ name: "distilled student", accuracy: student, top5: top5?.student ?? null }]),
+    ...(scratch === null ? [] : [{ name: "from random weights", accuracy: scratch, top5: top5?.scratch ?? null }]),
+    ...others.map((other) => ({ ...other, top5: null })),
   ];
   return rows.map((row) => ({ ...row, standardError: standardError(row.accuracy, clips) }));
 }

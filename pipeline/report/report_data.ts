@@ -76,6 +76,8 @@ export interface AccuracySummary {
   student: number | null;
   /** The same network trained from random weights; null if there is none. */
   scratch: number | null;
+  /** Shares of the two whose class is among the five most probable ones; absent where there are no more classes. */
+  top5?: { student: number | null; scratch: number | null };
   /** Other networks or measures that are compared. */
   others: readonly { name: string; accuracy: number }[];
 }
@@ -123,6 +125,8 @@ export interface ConfusionMatrix {
   classes: readonly string[];
   /** Clips by true class (rows) and predicted class (columns), [C, C]. */
   counts: ArrayLike<number>;
+  /** Clips by true class, those without an answer among them, [C]. @default the sums of the rows */
+  clips?: readonly number[];
 }
 
 /** Everything on the page. */

@@ -7,6 +7,7 @@ import type { FinetuneResult } from "./finetune.ts";
 import type { PrepareResult } from "./prepare_splits.ts";
 import type { ProbeResult } from "./probe.ts";
 import type { StageContext } from "./stage_context.ts";
+import type { Student } from "./student.ts";
 import type { Teacher } from "./teacher.ts";
 import type { TeachResult } from "./teach.ts";
 import type { TrainedResult } from "./run_training.ts";
@@ -36,6 +37,8 @@ export interface ChainState extends StageContext {
   sources?: ClipSources;
   /** The teacher, resolved once. */
   teacher?: Teacher;
+  /** The encoder that is fine-tuned and probed, resolved once. */
+  student?: Student;
   /** The numbers so far. */
   readonly summary: () => RunSummary;
 }

@@ -13,6 +13,10 @@ export interface Verdict {
   readonly prediction: number | undefined;
   /** Its mean probability, 0 to 1. */
   readonly probability: number;
+  /** Mean probability of the clip's class, 0 to 1. */
+  readonly labelProbability: number;
+  /** The most probable classes, up to five, the first of them first; the clip's comes last of those that tie. */
+  readonly best: readonly number[];
   readonly top1: boolean;
   readonly top5: boolean;
 }
@@ -55,14 +59,27 @@ export class ViewMean {
 /** Judges a clip by its probabilities, [classes]. */
 export function judge(probabilities: Float64Array, label: number): Verdict {
   if (!probabilities.every(Number.isFinite)) {
-    return { prediction: undefined, probability: NaN, top1: false, top5: false };
+    return {
+      prediction: undefined,
+      probability: NaN,
+      labelProbability: NaN,
+      best: [],
+      top1: false,
+      top5: false,
+    };
   }
-  const rivals = probabilities.filter((share, other) => other !== label && share >= probabilities[label]!).length;
-  const probability = Math.max(...probabilities);
-  const prediction = probabilities.findIndex((share, other) => {
-    return share === probability && (other !== label || rivals === 0);
-  });
-  return { prediction, probability, top1: rivals === 0, top5: rivals < FIVE };
+  const best = [...probabilities.keys()].sort((a, b) => {
+    return probabilities[b]! - probabilities[a]! || Number(a === label) - Number(b === label) || a - b;
+  }).slice(0, FIVE);
+  const prediction = best[0]!;
+  return {
+    prediction,
+    probability: probabilities[prediction]!,
+    labelProbability: probabilities[label]!,
+    best,
+    top1: prediction === label,
+    top5: best.includes(label),
+  };
 }
 
 /** Counts clips and hits. */
@@ -71,19 +88,21 @@ export class ClipTally {
   readonly confusion: number[][];
   /** Clips by true class. */
   readonly clips: number[];
+  /** Top-5 hits by true class. */
+  readonly #within: number[];
   #top1 = 0;
-  #top5 = 0;
 
   constructor(classes: number) {
     this.confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
     this.clips = new Array<number>(classes).fill(0);
+    this.#within = new Array<number>(classes).fill(0);
   }
 
   add(label: number, { prediction, top1, top5 }: Verdict): void {
     this.clips[label]!++;
     if (prediction !== undefined) this.confusion[label]![prediction]!++;
     if (top1) this.#top1++;
-    if (top5) this.#top5++;
+    if (top5) this.#within[label]!++;
   }
 
   /** Share of the clips whose class is the most probable one, 0 to 1. */
@@ -93,18 +112,23 @@ export class ClipTally {
 
   /** Share of the clips whose class is among the five most probable ones, 0 to 1. */
   get top5(): number {
-    return this.#top5 / this.#total;
+    return total(this.#within) / this.#total;
   }
 
-  /** The rows of a table: class, clips, top-1, which is empty for a class without clips. */
+  /** The rows of a table: class, clips, top-1, top-5, which are empty for a class without clips. */
   perClass(classes: readonly string[]): (string | number)[][] {
     return classes.map((name, label) => {
       const clips = this.clips[label]!;
-      return [name, clips, clips === 0 ? "" : (this.confusion[label]![label]! / clips).toFixed(4)];
+      const share = (hits: number) => clips === 0 ? "" : (hits / clips).toFixed(4);
+      return [name, clips, share(this.confusion[label]![label]!), share(this.#within[label]!)];
     });
   }
 
   get #total(): number {
-    return this.clips.reduce((sum, count) => sum + count, 0);
+    return total(this.clips);
   }
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }

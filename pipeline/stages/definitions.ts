@@ -11,6 +11,8 @@ import type { ChainState, StageResults } from "./chain_state.ts";
 import { demoFolder, readClipSources } from "./clip_sources.ts";
 import { middleView } from "./view_rules.ts";
 import { fileBytes } from "./file_bytes.ts";
+import { learnsFrom } from "./stage_context.ts";
+import { resolveStudent, type Student } from "./student.ts";
 import { resolveTeacher, type Teacher } from "./teacher.ts";
 
 /** A stage, whatever its result is. */
@@ -86,7 +88,7 @@ const prepare = define({
 
 const trainTeacher = define({
   name: "train-teacher",
-  applies: ({ settings }) => settings.teacher.weights === null,
+  applies: ({ settings }) => settings.teacher.weights === null && learnsFrom(settings) === "teacher",
   inputs: ({ results }) => ({ frames: results.prepare!.train.contentSha256 }),
   work: async (state, hash) => {
     const { trainTeacher } = await import("./train_teacher.ts");
@@ -98,31 +100,31 @@ const trainTeacher = define({
 
 const teach = define({
   name: "teach",
-  applies: ({ settings }) => settings.alignment.teacherMode === "cached",
+  applies: ({ settings }) => settings.alignment.teacherMode === "cached" && learnsFrom(settings) === "teacher",
   inputs: async (state) => ({
     frames: state.results.prepare!.train.contentSha256,
-    teacher: (await teacherOf(state)).sha256,
+    teacher: (await teacherOf(state))!.sha256,
   }),
   work: async (state) => {
     const { teach } = await import("./teach.ts");
     using frames = await openFrames(state.results.prepare!.train.folder);
-    return await teach(state, frames, await teacherOf(state));
+    return await teach(state, frames, (await teacherOf(state))!);
   },
   find: async (state) => {
     const { findTaught } = await import("./teach.ts");
     using frames = await openFrames(state.results.prepare!.train.folder);
-    return await findTaught(state, frames, await teacherOf(state));
+    return await findTaught(state, frames, (await teacherOf(state))!);
   },
   files: ({ folder }) => [join(folder, "manifest.json")],
 });
 
 const pretrain = define({
   name: "pretrain",
-  applies: () => true,
+  applies: ({ settings }) => learnsFrom(settings) !== "nothing",
   inputs: async (state) => ({
     frames: state.results.prepare!.train.contentSha256,
     features: state.results.teach?.contentSha256 ?? null,
-    teacher: (await teacherOf(state)).sha256,
+    teacher: (await teacherOf(state))?.sha256 ?? null,
   }),
   work: async (state, hash) => {
     const { pretrain } = await import("./pretrain.ts");
@@ -144,25 +146,27 @@ const finetune = define({
     }
     return false;
   },
-  inputs: ({ results }) => ({
-    frames: results.prepare!.train.contentSha256,
-    classes: results.prepare!.classes,
-    student: results.pretrain!.sha256,
+  inputs: async (state) => ({
+    frames: state.results.prepare!.train.contentSha256,
+    classes: state.results.prepare!.classes,
+    student: (await studentOf(state)).sha256,
   }),
   work: async (state, hash) => {
     const { finetune } = await import("./finetune.ts");
     const { itemLabels } = await import("./prepare_splits.ts");
-    const { prepare, pretrain } = state.results;
+    const { prepare } = state.results;
     using frames = await openFrames(prepare!.train.folder);
     const data = {
       frames,
       labels: itemLabels(frames),
       classes: prepare!.classes.length,
-      student: pretrain!.checkpoint,
+      student: await studentOf(state),
     };
     return await finetune(state, data, hash);
   },
-  files: ({ student, scratch }) => [student, scratch].map(({ checkpoint }) => join(checkpoint, "state.json")),
+  files: ({ student, scratch }) => {
+    return [student, scratch].flatMap((trained) => trained ? [join(trained.checkpoint, "state.json")] : []);
+  },
 });
 
 const evaluate = define({
@@ -171,9 +175,9 @@ const evaluate = define({
   inputs: ({ results }) => ({
     frames: results.prepare!.val!.contentSha256,
     student: results.finetune!.student.sha256,
-    scratch: results.finetune!.scratch.sha256,
+    scratch: results.finetune!.scratch?.sha256 ?? null,
   }),
-  work: async (state) => {
+  work: async (state, hash) => {
     const { evaluate } = await import("./evaluate.ts");
     const { itemLabels } = await import("./prepare_splits.ts");
     const { prepare, finetune } = state.results;
@@ -183,8 +187,8 @@ const evaluate = define({
       labels: itemLabels(frames),
       classes: prepare!.classes,
       student: finetune!.student.checkpoint,
-      scratch: finetune!.scratch.checkpoint,
-    });
+      scratch: finetune!.scratch?.checkpoint ?? null,
+    }, hash);
   },
   files: () => [],
 });
@@ -197,16 +201,16 @@ const probe = define({
     if (settings.run.only === "probe") print("No probe: it needs training and validation clips of two classes or more");
     return false;
   },
-  inputs: ({ results }) => ({
-    train: results.prepare!.train.contentSha256,
-    val: results.prepare!.val!.contentSha256,
-    classes: results.prepare!.classes,
-    student: results.pretrain!.sha256,
+  inputs: async (state) => ({
+    train: state.results.prepare!.train.contentSha256,
+    val: state.results.prepare!.val!.contentSha256,
+    classes: state.results.prepare!.classes,
+    student: (await studentOf(state)).sha256,
   }),
   work: async (state) => {
     const { probe } = await import("./probe.ts");
     const { itemLabels } = await import("./prepare_splits.ts");
-    const { prepare, pretrain } = state.results;
+    const { prepare } = state.results;
     using train = await openFrames(prepare!.train.folder);
     using val = await openFrames(prepare!.val!.folder);
     const { evalSegments: segments, evalCrops: crops } = state.settings.finetune;
@@ -214,7 +218,7 @@ const probe = define({
       train: { frames: train, labels: itemLabels(train), view: 0 },
       val: { frames: val, labels: itemLabels(val), view: middleView({ segments, crops }) },
       classes: prepare!.classes.length,
-      student: pretrain!.checkpoint,
+      student: await studentOf(state),
     });
   },
   files: () => [],
@@ -256,6 +260,14 @@ async function openFrames(folder: string) {
   return openFramesSet(folder);
 }
 
-async function teacherOf(state: ChainState): Promise<Teacher> {
+/** The teacher; none where the student learns from pixels alone. */
+async function teacherOf(state: ChainState): Promise<Teacher | undefined> {
+  if (learnsFrom(state.settings) !== "teacher") return undefined;
   return state.teacher ??= await resolveTeacher(state.settings, state.results["train-teacher"], state.warn);
+}
+
+/** The encoder that is fine-tuned and probed: pre-trained by this run, or given. */
+async function studentOf(state: ChainState): Promise<Student> {
+  const { settings, results } = state;
+  return state.student ??= await resolveStudent(settings, results.pretrain, state.warn);
 }

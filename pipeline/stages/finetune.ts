@@ -1,6 +1,6 @@
 /**
- * Fine-tunes a classifier on labelled clips twice under one protocol: from the pre-trained student's encoder, and from
- * random weights, so that what pre-training is worth can be read off. Official recipe in part (section 6 of the method):
+ * Fine-tunes a classifier on labelled clips twice under one protocol: from the pre-trained student's encoder, and (unless
+ * that is not wanted) from random weights, so that what pre-training is worth can be read off. Official recipe in part (section 6 of the method):
  * mean-pooled tokens, label smoothing, drop path, layer-wise decay of the learning rate; no mixing or erasing of clips.
  */
 import { initialParameters } from "../../models/parameters.ts";
@@ -13,12 +13,12 @@ import type { FramesSet } from "../shards/frame_shards.ts";
 import type { BatchRow } from "../training/mask_draws.ts";
 import type { Settings } from "../settings.ts";
 import { compileFitting } from "../training/fitting.ts";
-import { encoderParameters } from "../training/weights.ts";
 import { batchSetting } from "./batch_setting.ts";
 import { finetuneStep } from "./programs.ts";
 import { labelledItems } from "./labelled_items.ts";
 import { computeType, type StageContext } from "./stage_context.ts";
 import { runTraining, type TrainedResult } from "./run_training.ts";
+import type { Student } from "./student.ts";
 
 /** A classifier's start: the pre-trained student, or random weights. */
 export type Start = "student" | "scratch";
@@ -29,7 +29,8 @@ export type FinetuneResult = {
   labelled: number;
   classes: number;
   student: TrainedResult;
-  scratch: TrainedResult;
+  /** Null if it was not wanted. */
+  scratch: TrainedResult | null;
 };
 
 /** What to fine-tune on. */
@@ -38,11 +39,10 @@ export interface FinetuneData {
   /** Label of every item of the frames, -1 where it has none. */
   readonly labels: Int32Array;
   readonly classes: number;
-  /** Folder of the pre-trained student's checkpoint. */
-  readonly student: string;
+  readonly student: Student;
 }
 
-/** Fine-tunes both classifiers. @throws {RangeError} if no clip has a label */
+/** Fine-tunes the classifiers. @throws {RangeError} if no clip has a label */
 export async function finetune(context: StageContext, data: FinetuneData, identity: string): Promise<FinetuneResult> {
   const { settings } = context;
   const items = labelledItems(settings, data.frames, data.labels);
@@ -52,7 +52,7 @@ export async function finetune(context: StageContext, data: FinetuneData, identi
   using executable = await compileFitting(engine, step.program, batchSetting(settings, "finetune.batch", stepOf));
   const parts = { context, data, items, engine, step, executable, identity };
   const student = await finetuneFrom("student", parts);
-  const scratch = await finetuneFrom("scratch", parts);
+  const scratch = settings.finetune.scratch ? await finetuneFrom("scratch", parts) : null;
   return { labelled: items.length, classes: data.classes, student, scratch };
 }
 
@@ -103,7 +103,7 @@ async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> 
         step.parameters,
         (count, name) => uniforms(count, seed, "classifier start", name),
       );
-      return start === "scratch" ? random : new Map([...random, ...await encoderParameters(student, step.parameters)]);
+      return start === "scratch" ? random : new Map([...random, ...await student.parameters(step.parameters)]);
     },
     frozen: initialParameters(step.frozen, () => []),
     order,

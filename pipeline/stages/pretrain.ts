@@ -1,7 +1,7 @@
 /**
- * AMD pre-training of the student (Zhao et al., CVPR 2024): pixel reconstruction, direct alignment and generation
- * alignment with a frozen teacher, whose features come from the cache. Every epoch draws a fresh student mask inside the
- * teacher's cached one.
+ * Pre-training of the student: AMD (Zhao et al., CVPR 2024), which is pixel reconstruction, direct alignment and generation
+ * alignment with a frozen teacher, whose features come from the cache; or VideoMAE (Tong et al. 2022), the pixels alone.
+ * Every epoch draws a fresh student mask, with AMD inside the teacher's cached one, unless masks are fixed.
  */
 import { featureName, scaleName } from "../../models/feature_codec.ts";
 import { initialParameters, type ParameterSpec } from "../../models/parameters.ts";
@@ -14,7 +14,7 @@ import { SettingsError } from "../settings.ts";
 import { assertFeaturesFit, type FeaturesSet, readTeacherPositions } from "../shards/feature_shards.ts";
 import { levelPath, scalePath } from "../shards/feature_format.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
-import { amdInputs, teacherInputs, teacherPositions } from "../training/mask_draws.ts";
+import { amdInputs, type BatchRow, teacherInputs, teacherPositions, videoMaeInputs } from "../training/mask_draws.ts";
 import { batchSetting } from "./batch_setting.ts";
 import { studentStep } from "./programs.ts";
 import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
@@ -29,19 +29,20 @@ const TEACHER_PREFIX = "teacher.";
  * Pre-trains the student.
  *
  * @param features What the teacher gave for these frames; undefined runs the teacher in every step.
+ * @param teacher Undefined learns from the pixels alone.
  * @throws {ShardError} if the features do not belong to the frames, or another teacher or other settings made them
  */
 export async function pretrain(
   context: StageContext,
   frames: FramesSet,
   features: FeaturesSet | undefined,
-  teacher: Teacher,
+  teacher: Teacher | undefined,
   identity: string,
 ): Promise<TrainedResult> {
   const { settings } = context;
   const { pretrain } = settings;
   const engine = await context.engine();
-  if (features) assertFeaturesFit(features, frames, cacheSettings(settings, teacher, precisionOf(settings, engine)));
+  if (features) assertFeaturesFit(features, frames, cacheSettings(settings, teacher!, precisionOf(settings, engine)));
   const sizes = maskSizes(settings);
   const { batch, beta1, beta2 } = pretrain;
   const seed = settings.run.seed;
@@ -58,13 +59,16 @@ export async function pretrain(
     ...spec,
     name: spec.name.slice(TEACHER_PREFIX.length),
   }));
-  const weights = teachers.length > 0 ? await teacher.parameters(teachers) : new Map<string, Float32Array>();
+  const weights = teachers.length > 0 ? await teacher!.parameters(teachers) : new Map<string, Float32Array>();
   if (weights.keys().some((name) => name.startsWith("positions."))) {
     throw new SettingsError([
       "The teacher's file keeps a position table, which --teacher-mode online does not read: take --teacher-mode cached",
     ]);
   }
   const frozen = new Map([...start, ...[...weights].map(([name, values]) => [TEACHER_PREFIX + name, values] as const)]);
+  const drawnFor = (rows: readonly BatchRow[]) => {
+    return settings.masks.studentMasks === "fresh" ? rows : rows.map(({ row }) => ({ row, epoch: 0 }));
+  };
   const masks = features ? storedMasks(features) : (row: number) => teacherPositions(sizes, seed, row);
   return await runTraining(context, {
     name: "pretrain",
@@ -84,8 +88,8 @@ export async function pretrain(
     ],
     ...(features ? { view: viewOf(features.config) } : {}),
     draw: (rows) =>
-      new Map([
-        ...amdInputs(rows, masks, sizes, seed),
+      teacher === undefined ? videoMaeInputs(drawnFor(rows), sizes, seed, "student mask") : new Map([
+        ...amdInputs(drawnFor(rows), masks, sizes, seed),
         ...(features ? [] : teacherInputs(rows.map(({ row }) => row), masks, sizes)),
       ]),
     identity,

@@ -10,13 +10,13 @@ import { neighbourAccuracy } from "../probe/nearest_neighbours.ts";
 import { uniforms } from "../random.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { Network } from "../training/network.ts";
-import { encoderParameters } from "../training/weights.ts";
 import type { Settings } from "../settings.ts";
 import { batchSetting } from "./batch_setting.ts";
 import type { Start } from "./finetune.ts";
 import { labelledItems, MOST_PROBED } from "./labelled_items.ts";
 import { probedFeatures } from "./programs.ts";
 import { computeType, type StageContext } from "./stage_context.ts";
+import type { Student } from "./student.ts";
 
 /** How long the host may compute before it looks for an interruption, ms. */
 const UNHEARD_MS = 100;
@@ -49,8 +49,7 @@ export interface ProbeData {
   readonly train: ProbePart;
   readonly val: ProbePart;
   readonly classes: number;
-  /** Folder of the pre-trained student's checkpoint. */
-  readonly student: string;
+  readonly student: Student;
 }
 
 /** Probes both networks. @throws {RangeError} if a feature is no finite number */
@@ -68,7 +67,7 @@ export async function probe(context: StageContext, data: ProbeData): Promise<Pro
     (count, name) => uniforms(count, settings.run.seed, "classifier start", name),
   );
   const setting = batchSetting(settings, "finetune.evalBatch", programOf);
-  const weights = await encoderParameters(data.student, forward.parameters);
+  const weights = await data.student.parameters(forward.parameters);
   using network = await Network.load(engine, forward, weights, setting);
   const measure = async (which: Start): Promise<ProbeAccuracy> => {
     using bar = context.progress.begin(`probe ${which}`, learnt.length + asked.length, "clips");

@@ -45,14 +45,20 @@ export function teacherFeatures(settings: Settings, compute: Compute): ForwardPr
   });
 }
 
-/** A step of AMD pre-training; the teacher is inside it unless its features are cached. */
+/** A step of pre-training the student; with AMD the teacher is inside it unless its features are cached. */
 export function studentStep(settings: Settings, compute: Compute): TrainStep {
   const { alignment, pretrain, teacher } = settings;
   const sizes = maskSizes(settings);
+  if (pretrain.method === "videomae") {
+    const visible = sizes.slots * sizes.student;
+    const shape = studentShape(settings);
+    return videoMaeStep({ shape, batch: pretrain.batch, visible, optimizer: pretrain, ...savings(settings), compute });
+  }
   return amdStep({
     shape: studentShape(settings),
     teacherWidth: teacher.width,
     studentLayers: alignment.studentLayers,
+    arrangement: alignment.arrangement,
     generatorDepth: alignment.generatorDepth,
     generatorTokens: alignment.generatorTokens,
     normalizeTargets: alignment.normalizeTargets,

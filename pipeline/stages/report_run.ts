@@ -10,11 +10,12 @@ import type { ReportClip } from "../report/report_data.ts";
 import { writeReport } from "../report/write_report.ts";
 import { type FramesSet, openFramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
+import type { Settings } from "../settings.ts";
 import { Network } from "../training/network.ts";
-import { amdInputs, teacherPositions } from "../training/mask_draws.ts";
+import { amdInputs, teacherPositions, videoMaeInputs } from "../training/mask_draws.ts";
 import { checkpointParameters } from "../training/weights.ts";
 import type { ChainState, ReportResult } from "./chain_state.ts";
-import { computeType, maskSizes, studentShape } from "./stage_context.ts";
+import { computeType, learnsFrom, maskSizes, studentShape } from "./stage_context.ts";
 
 /** Clips that the report shows. */
 const SHOWN_CLIPS = 4;
@@ -34,7 +35,13 @@ export async function reportRun(state: ChainState): Promise<ReportResult> {
     metrics: readMetrics(run.file("metrics.jsonl")),
     clips: await shownClips(state),
     settings: state.resolved,
-    ...(evaluate ? { confusion: { classes: prepare!.classes, counts: evaluate.student.confusion.flat() } } : {}),
+    ...(evaluate && {
+      confusion: {
+        classes: prepare!.classes,
+        counts: evaluate.student.confusion.flat(),
+        clips: evaluate.student.clips,
+      },
+    }),
     notes: run.changes.map(({ flag, before, after }) =>
       `--${flag} was changed from ${JSON.stringify(before)} to ${JSON.stringify(after)} in the middle of this run`
     ),
@@ -65,12 +72,9 @@ async function shownClips(state: ChainState): Promise<ReportClip[]> {
   if (count === 0) return [];
   const rows = Array.from({ length: count }, (_, i) => items[Math.floor((i + 0.5) * items.length / count)]!)
     .map((item) => item * frames.config.views);
-  const sizes = maskSizes(settings);
-  const seed = settings.run.seed;
-  const masks = (shown: readonly number[]) =>
-    amdInputs(shown.map((row) => ({ row, epoch: 0 })), (row) => teacherPositions(sizes, seed, row), sizes, seed);
+  const masks = (shown: readonly number[]) => shownMasks(settings, shown);
   const tokens = masks(rows);
-  const predictions = await predict(state, frames, rows, masks);
+  const predictions = results.pretrain && await predict(state, frames, rows, masks);
   const { frames: length, size, tubelet, patch } = settings.clip;
   const layout = cubeLayout(length, size, size, tubelet, patch);
   const part = <T extends Int32Array | Float32Array>(values: T, i: number) =>
@@ -87,9 +91,24 @@ async function shownClips(state: ChainState): Promise<ReportClip[]> {
       cubes,
       studentTokens: part(tokens.get("student_tokens")!, i),
       teacherOnlyTokens: part(tokens.get("teacher_only_tokens")!, i),
-      prediction: { tokens: hidden, values: part(predictions, i) },
+      prediction: predictions ? { tokens: hidden, values: part(predictions, i) } : null,
     };
   }));
+}
+
+/** The masks of the first epoch, as a step of AMD has them; without a teacher it sees what the student sees. */
+function shownMasks(settings: Settings, rows: readonly number[]): ReadonlyMap<string, Int32Array> {
+  const sizes = maskSizes(settings), { seed } = settings.run;
+  const drawn = rows.map((row) => ({ row, epoch: 0 }));
+  if (learnsFrom(settings) === "teacher") {
+    return amdInputs(drawn, (row) => teacherPositions(sizes, seed, row), sizes, seed);
+  }
+  const tokens = videoMaeInputs(drawn, sizes, seed, "student mask");
+  return new Map([
+    ["student_tokens", tokens.get("visible_tokens")!],
+    ["hidden_tokens", tokens.get("hidden_tokens")!],
+    ["teacher_only_tokens", new Int32Array(0)],
+  ]);
 }
 
 /** What the student makes of the hidden cubes, [clips, hidden tokens, P]. */

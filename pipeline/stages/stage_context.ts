@@ -23,6 +23,12 @@ export interface StageContext {
   readonly warn: (line: string) => void;
 }
 
+/** Whether the run pre-trains its student, and from a teacher. */
+export function learnsFrom({ student, pretrain }: Settings): "teacher" | "pixels" | "nothing" {
+  if (student.weights !== null) return "nothing";
+  return pretrain.method === "amd" ? "teacher" : "pixels";
+}
+
 /** Cubes of a view. */
 export function tokenGrid({ clip }: Settings): TokenGrid {
   const side = clip.size / clip.patch;

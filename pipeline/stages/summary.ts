@@ -62,7 +62,9 @@ function accuracySummary(
     clips,
     chance: 1 / classes,
     student: student.top1,
-    scratch: scratch.top1,
+    scratch: scratch?.top1 ?? null,
+    // Among five of five everything is right.
+    ...(classes > 5 && { top5: { student: student.top5, scratch: scratch?.top5 ?? null } }),
     others: probe ? probeRows(probe) : [],
   };
 }

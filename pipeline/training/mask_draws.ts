@@ -1,7 +1,8 @@
 /**
  * Seeded draws for tube masks, as the token lists of a batch. The teacher's mask of a view never changes, since its
  * features are cached; the student's is drawn anew inside it for every epoch (section 3 of the AMD paper: what the
- * student sees is a subset of what the teacher sees, the same in every temporal slot).
+ * student sees is a subset of what the teacher sees, the same in every temporal slot), or once for all where epochs are
+ * given as 0.
  */
 import { amdMask, tubeTokens, videoMaeMask } from "../../models/tube_masks.ts";
 import { permutation } from "../random.ts";
@@ -40,14 +41,19 @@ export function teacherInputs(
   return new Map([["teacher_tokens", stacked(rows.map((row) => tubeTokens(masks(row), slots, positions)))]]);
 }
 
-/** `visible_tokens` and `hidden_tokens` of a VideoMAE step, fresh in every epoch. */
+/**
+ * `visible_tokens` and `hidden_tokens` of a VideoMAE step, fresh in every epoch.
+ *
+ * @param purpose Tells the draws of one training from those of another.
+ */
 export function videoMaeInputs(
   rows: readonly BatchRow[],
   { slots, positions, student }: MaskSizes,
   seed: number,
+  purpose = "teacher training mask",
 ): Map<string, Int32Array> {
   const masks = rows.map(({ row, epoch }) => {
-    return videoMaeMask(permutation(positions, seed, "teacher training mask", epoch, row), student, slots);
+    return videoMaeMask(permutation(positions, seed, purpose, epoch, row), student, slots);
   });
   return new Map([
     ["visible_tokens", stacked(masks.map(({ visibleTokens }) => visibleTokens))],

@@ -21,7 +21,14 @@ Deno.test("views are averaged after softmax, which can decide otherwise than the
   const mean = views.add(logits[2]!)!;
   const share = (x: number) => 1 / (1 + Math.exp(-x));
   assertAlmostEquals(mean[0]!, (share(4) + 2 * share(-1.6)) / 3, 1e-12);
-  assertEquals(judge(mean, 1), { prediction: 1, probability: mean[1]!, top1: true, top5: true });
+  assertEquals(judge(mean, 1), {
+    prediction: 1,
+    probability: mean[1]!,
+    labelProbability: mean[1]!,
+    best: [1, 0],
+    top1: true,
+    top5: true,
+  });
 });
 
 Deno.test("one clip's views have no part in the next one's", () => {
@@ -33,7 +40,14 @@ Deno.test("one clip's views have no part in the next one's", () => {
 
 Deno.test("a tie is no hit, and the clip is taken for the other class", () => {
   const tied = Float64Array.of(0.4, 0.4, 0.2);
-  assertEquals(judge(tied, 0), { prediction: 1, probability: 0.4, top1: false, top5: true });
+  assertEquals(judge(tied, 0), {
+    prediction: 1,
+    probability: 0.4,
+    labelProbability: 0.4,
+    best: [1, 0, 2],
+    top1: false,
+    top5: true,
+  });
   assertEquals(judge(tied, 1).prediction, 0);
   assertEquals(judge(tied, 2).prediction, 0);
   // Six equal ones: the clip's own cannot be said to be among five.
@@ -48,14 +62,16 @@ Deno.test("the fifth is within the top five, the sixth is not", () => {
     [false, true],
     [false, false],
   ]);
+  assertEquals(judge(shares, 5).best, [0, 1, 2, 3, 4]);
+  assertEquals(judge(shares, 5).labelProbability, 0.07);
 });
 
 Deno.test("a view that is no number fails its clip, whatever the others say", () => {
   for (const broken of [[NaN, 1], [Infinity, 0], [Infinity, Infinity]]) {
     const views = new ViewMean(2, 2);
     views.add([9, 0]);
-    const { prediction, top1, top5 } = judge(views.add(broken)!, 0);
-    assertEquals([prediction, top1, top5], [undefined, false, false], String(broken));
+    const { prediction, best, top1, top5 } = judge(views.add(broken)!, 0);
+    assertEquals([prediction, best, top1, top5], [undefined, [], false, false], String(broken));
   }
 });
 
@@ -66,5 +82,9 @@ Deno.test("clips are counted by class, failed ones too", () => {
   tally.add(1, judge(Float64Array.of(NaN, NaN, NaN), 1));
   assertEquals(tally.confusion, [[1, 1, 0], [0, 0, 0], [0, 0, 0]]);
   assertEquals([tally.top1, tally.top5], [1 / 3, 2 / 3]);
-  assertEquals(tally.perClass(["up", "down", "still"]), [["up", 2, "0.5000"], ["down", 1, "0.0000"], ["still", 0, ""]]);
+  assertEquals(tally.perClass(["up", "down", "still"]), [
+    ["up", 2, "0.5000", "1.0000"],
+    ["down", 1, "0.0000", "0.0000"],
+    ["still", 0, "", ""],
+  ]);
 });

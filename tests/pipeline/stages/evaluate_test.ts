@@ -1,5 +1,5 @@
 /** Evaluation and probes of a tiny run with six views of a validation clip, beside what the networks say by hand. */
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { initialParameters } from "../../../models/parameters.ts";
 import { runChain } from "../../../pipeline/chain.ts";
@@ -8,17 +8,58 @@ import { fitLinearProbe, linearAccuracy } from "../../../pipeline/probe/linear_p
 import { neighbourAccuracy } from "../../../pipeline/probe/nearest_neighbours.ts";
 import { silentProgress } from "../../../pipeline/progress.ts";
 import { uniforms } from "../../../pipeline/random.ts";
-import { resolveSettings } from "../../../pipeline/settings.ts";
+import { resolveSettings, type Settings } from "../../../pipeline/settings.ts";
 import { openFramesSet } from "../../../pipeline/shards/frame_shards.ts";
 import { readRecords } from "../../../pipeline/stage_log.ts";
 import type { StageResults } from "../../../pipeline/stages/chain_state.ts";
+import { evaluate, type EvaluateData } from "../../../pipeline/stages/evaluate.ts";
 import { itemLabels } from "../../../pipeline/stages/prepare_splits.ts";
 import { classification, probedFeatures } from "../../../pipeline/stages/programs.ts";
+import type { StageContext } from "../../../pipeline/stages/stage_context.ts";
 import { Network } from "../../../pipeline/training/network.ts";
 import { checkpointParameters, encoderParameters } from "../../../pipeline/training/weights.ts";
 import { inTempDir } from "../../decoders/_clips.ts";
 import { tfjsEngine } from "../../models/_engines.ts";
 import { tinyFlags } from "../_tiny_run.ts";
+
+/** An evaluation that ends in the middle of a clip goes on, classifies nothing twice and comes to the same files. */
+async function goesOnAfterAnEnd(folder: string, settings: Settings, data: EvaluateData) {
+  const again = join(folder, "again"), seen: number[] = [];
+  await Deno.mkdir(again);
+  const evaluated = (end: AbortController, endAt: number) => {
+    const bar = (from: number) => ({
+      update: (done: number) => {
+        seen.push(done - from);
+        from = done;
+        if (done >= endAt) end.abort(new DOMException("stop", "AbortError"));
+      },
+      [Symbol.dispose]: () => {},
+    });
+    const context = {
+      settings,
+      run: { file: (name: string) => join(again, name) },
+      engine: tfjsEngine,
+      signal: end.signal,
+      progress: { begin: (_name: string, _total: number, _unit: string, { from = 0 } = {}) => bar(from) },
+    };
+    return evaluate(context as unknown as StageContext, data, "identity");
+  };
+  // Batches of 8 views, clips of 6: one batch makes one clip and a part of the next.
+  await assertRejects(() => evaluated(new AbortController(), 5), DOMException, "stop");
+  assertEquals(seen, [1, 1, 2, 1]);
+  const journal = join(again, "evaluate-student.journal");
+  assertEquals((await Deno.readTextFile(journal)).trim().split("\n").length, 1 + 5);
+  // A line that a crash tore is not taken for one.
+  await Deno.truncate(journal, (await Deno.stat(journal)).size - 3);
+  seen.length = 0;
+  await evaluated(new AbortController(), Infinity);
+  assertEquals(seen.reduce((sum, clips) => sum + clips), 2 * CLIPS - 4);
+  const files = ["student", "scratch"].flatMap((which) => [`predictions-${which}.csv`, `per-class-${which}.csv`]);
+  assertEquals(Array.from(Deno.readDirSync(again), ({ name }) => name).sort(), files.toSorted());
+  for (const name of files) {
+    assertEquals(await Deno.readTextFile(join(again, name)), await Deno.readTextFile(join(folder, "run", name)), name);
+  }
+}
 
 const VIEWS = 6;
 /** Validation clips: enough for another view to give another accuracy. */
@@ -80,13 +121,30 @@ Deno.test("a clip's class is that of the mean over its six views, and probes loo
     assertEquals(summary.accuracy!.student, best.filter((c, item) => c === labels[item]).length / CLIPS);
     const lines = (await Deno.readTextFile(join(folder, "run", "predictions-student.csv"))).trim().split("\n").slice(1);
     assertEquals(lines.length, CLIPS);
-    lines.map((line) => line.split(",")).forEach(([, label, prediction, probability], item) => {
-      assertEquals([Number(label), Number(prediction)], [labels[item], best[item]]);
-      assertAlmostEquals(Number(probability), means[item]![best[item]!]!, 6e-5);
-    });
+    const isWithin = lines.map((line) => line.split(",")).map(
+      ([clip, label, prediction, probability, own, five], i) => {
+        assertEquals([clip!.startsWith("val/"), Number(label), Number(prediction)], [true, labels[i], best[i]]);
+        assertAlmostEquals(Number(probability), means[i]![best[i]!]!, 6e-5);
+        assertAlmostEquals(Number(own), means[i]![labels[i]!]!, 6e-5);
+        const order = [...means[i]!.keys()].sort((a, b) => means[i]![b]! - means[i]![a]!);
+        assertEquals(five!.split(" ").map(Number), order.slice(0, 5));
+        return order.slice(0, 5).includes(labels[i]!);
+      },
+    );
+    const top5 = isWithin.filter(Boolean).length / CLIPS;
+    assertEquals(summary.accuracy!.top5!.student, top5);
+    assert(top5 > summary.accuracy!.student! && top5 < 1);
     const classes = (await Deno.readTextFile(join(folder, "run", "per-class-student.csv"))).trim().split("\n");
-    assertEquals(classes[0], "class,clips,top-1");
+    assertEquals(classes[0], "class,clips,top-1,top-5");
     assertEquals(classes.slice(1).reduce((sum, line) => sum + Number(line.split(",")[1]), 0), CLIPS);
+
+    await goesOnAfterAnEnd(folder, resolved.settings, {
+      frames: val,
+      labels,
+      classes: prepare!.classes,
+      student: finetune!.student.checkpoint,
+      scratch: finetune!.scratch!.checkpoint,
+    });
 
     const pooled = probedFeatures(resolved.settings, "f32");
     using encoder = await Network.load(

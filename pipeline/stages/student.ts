@@ -1,0 +1,137 @@
+/**
+ * The encoder that a run fine-tunes and probes: what the run pre-trained itself, or one that is given: another run's
+ * student, an exported folder, or a file of weights of whatever names. Positions are a formula and no weights: they are
+ * computed for the grid of this run, so that frames and size of the pre-training do not matter.
+ */
+import fs from "node:fs";
+import { join } from "node:path";
+import type { ParameterSpec } from "../../models/parameters.ts";
+import { hubSizes } from "../_hub_config.ts";
+import { impossibleCombinations } from "../_settings_checks.ts";
+import { CheckpointFolder } from "../checkpoint_folder.ts";
+import { uniforms } from "../random.ts";
+import { type ResolvedSettings, type Settings, SettingsError } from "../settings.ts";
+import { sha256OfFile } from "../shards/config_hash.ts";
+import { readRecords } from "../stage_log.ts";
+import { encoderParameters, type HostParameters, MODEL_FILE } from "../training/weights.ts";
+import type { TrainedResult } from "./run_training.ts";
+import { tokenGrid } from "./stage_context.ts";
+
+/** An encoder that is ready to be fine-tuned. */
+export interface Student {
+  /** Of the file of its weights. */
+  readonly sha256: string;
+  /**
+   * Patch embedding and blocks.
+   *
+   * @param specs Parameters of the network that takes them; others among them are passed over.
+   * @throws {TypeError} if tensors are missing or of another shape, with their names
+   */
+  readonly parameters: (specs: readonly ParameterSpec[]) => Promise<HostParameters>;
+}
+
+/** What settings of a network its weights fix. */
+const SIZES = ["student.width", "student.depth", "student.heads", "clip.patch", "clip.tubelet"] as const;
+
+/**
+ * Finds the encoder.
+ *
+ * @param trained What the run pre-trained, if it did.
+ * @param warn Receives a sentence about a training that is not done, or a file that does not fit and need not.
+ * @throws {SettingsError} if there are no such weights
+ */
+export async function resolveStudent(
+  settings: Settings,
+  trained: TrainedResult | undefined,
+  warn: (message: string) => void = () => {},
+): Promise<Student> {
+  const { student, teacher: { strict }, run: { seed } } = settings;
+  if (student.weights === null) {
+    const { checkpoint, sha256 } = trained!;
+    return { sha256, parameters: (specs) => encoderParameters(checkpoint, specs) };
+  }
+  const path = await weightsFile(student.weights, warn);
+  const sha256 = await sha256OfFile(path).catch((cause) => {
+    throw new SettingsError([`--student ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
+  });
+  return {
+    sha256,
+    parameters: async (specs) => {
+      const { readEncoder } = await import("../training/encoder_weights.ts");
+      const values = await readEncoder(path, {
+        specs: specs.filter(({ name }) => /^(?:patch_embed|blocks)\./.test(name)),
+        depth: student.depth,
+        grid: tokenGrid(settings),
+        strict,
+        uniforms: (count, name) => uniforms(count, seed, "classifier start", name),
+        warn,
+      });
+      if (values.keys().some((name) => name.startsWith("positions."))) {
+        throw new SettingsError([
+          `--student ${path} keeps a table of positions, which fine-tuning does not read: name an encoder with VideoMAE's ` +
+          "sinusoid",
+        ]);
+      }
+      return values;
+    },
+  };
+}
+
+/** The file of weights that a path stands for: a run's newest whole checkpoint, a folder's model, or the file itself. */
+async function weightsFile(path: string, warn: (message: string) => void): Promise<string> {
+  if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
+  if (!isRun(path)) return join(path, MODEL_FILE);
+  const checkpoint = await new CheckpointFolder(join(path, "checkpoints"), 1, warn).latest();
+  if (!checkpoint) {
+    throw new SettingsError([`--student ${path} is a run without a whole checkpoint: pre-train it first`]);
+  }
+  const record = readRecords(join(path, "stages.json")).find(({ name }) => name === "pretrain");
+  if (record?.state !== "done") warn(`The pre-training in ${path} is not done: its step ${checkpoint.step} is taken`);
+  return join(checkpoint.path, MODEL_FILE);
+}
+
+function isRun(path: string): boolean {
+  return fs.existsSync(join(path, "checkpoints")) || fs.existsSync(join(path, "stages.json"));
+}
+
+/**
+ * Settings with the sizes of the encoder that they name, where a run or an exported folder tells them and neither a flag
+ * nor a file does.
+ *
+ * @throws {SettingsError} if other settings do not fit those sizes
+ */
+export function withStudentSizes(resolved: ResolvedSettings): ResolvedSettings {
+  const { student: { weights }, clip } = resolved.settings;
+  const config = weights === null ? undefined : join(weights, "config.json");
+  if (config === undefined || !fs.existsSync(config)) return resolved;
+  const told = toldSizes(config);
+  const settings = structuredClone(resolved.settings), origins = { ...resolved.origins };
+  for (const path of SIZES) {
+    if (origins[path] === "flag" || origins[path] === "file") continue;
+    const [group, name] = path.split(".") as ["student", "width"];
+    settings[group][name] = told[path];
+    origins[path] = "file";
+  }
+  const problems = impossibleCombinations(settings);
+  if (problems.length > 0) {
+    const sizes = `cubes of ${settings.clip.tubelet} x ${settings.clip.patch} x ${settings.clip.patch}`;
+    const cut = settings.clip.patch === clip.patch && settings.clip.tubelet === clip.tubelet ? "" : ` with ${sizes}`;
+    throw new SettingsError(problems.map((problem) => `${problem} (${weights} is an encoder${cut})`));
+  }
+  return { ...resolved, settings, origins };
+}
+
+function toldSizes(path: string): Record<typeof SIZES[number], number> {
+  const config = JSON.parse(fs.readFileSync(path, "utf8"));
+  const own = config.settings as Settings | undefined;
+  const { encoder: { width, depth, heads }, cube: { patch, tubelet } } = own
+    ? { encoder: own.student, cube: own.clip }
+    : hubSizes(config);
+  return {
+    "student.width": width,
+    "student.depth": depth,
+    "student.heads": heads,
+    "clip.patch": patch,
+    "clip.tubelet": tubelet,
+  };
+}
