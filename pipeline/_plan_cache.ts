@@ -10,6 +10,9 @@ import { trainingSchedule } from "./schedule.ts";
 import type { Settings } from "./settings.ts";
 import { teacherFeatures } from "./stages/programs.ts";
 
+/** Where a rate comes from. */
+export type DiskRateSource = "assumed" | "given" | "measured";
+
 /** What both ways cost. */
 export interface TeacherModePlan {
   readonly chosen: "cached" | "online";
@@ -21,8 +24,8 @@ export interface TeacherModePlan {
   readonly teacherGflopPerClip: number;
   readonly bytesWritten: number;
   readonly bytesRead: number;
-  /** Assumed, or as the user says. */
   readonly diskBytesPerSecond: number;
+  readonly diskRateFrom: DiskRateSource;
   /** By device. */
   readonly verdicts: readonly TeacherModeVerdict[];
 }
@@ -47,13 +50,14 @@ export interface TeacherModeOptions {
   /** Shards of the training clips, features counted. */
   readonly train: PlannedShards;
   readonly diskRate: number;
+  readonly diskRateFrom: DiskRateSource;
   /** Operations a second by device. */
   readonly rates: ReadonlyMap<string, number>;
 }
 
 /** Compares. */
 export function planTeacherMode(options: TeacherModeOptions): TeacherModePlan {
-  const { settings, compute, data, train, diskRate, rates } = options;
+  const { settings, compute, data, train, diskRate, diskRateFrom, rates } = options;
   const { pretrain, teach, alignment } = settings;
   const perClip = matmulFlop(teacherFeatures(settings, compute).program) / teach.batch;
   const clipsSeen = trainingSchedule(pretrain, data.train.clips).steps * pretrain.batch;
@@ -78,6 +82,7 @@ export function planTeacherMode(options: TeacherModeOptions): TeacherModePlan {
     bytesWritten: train.featureBytes,
     bytesRead: Math.round(bytesRead),
     diskBytesPerSecond: diskRate,
+    diskRateFrom,
     verdicts,
   };
 }

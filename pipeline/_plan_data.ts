@@ -26,6 +26,8 @@ export interface PlannedPart {
 export interface PlannedData {
   /** Where the numbers come from, for people. */
   readonly source: string;
+  /** Whether the clips are only supposed to be there. */
+  readonly isSupposed: boolean;
   readonly train: PlannedPart;
   readonly val: PlannedPart | undefined;
   readonly classes: number;
@@ -60,6 +62,7 @@ export async function plannedData({ settings, preset }: ResolvedSettings, clips?
     });
     return {
       source: "the demo",
+      isSupposed: false,
       train: part("train", demo.trainClips),
       val: part("val", demo.valClips),
       classes: DEMO_CLASSES,
@@ -70,6 +73,7 @@ export async function plannedData({ settings, preset }: ResolvedSettings, clips?
   const held = clips === undefined ? published.valClips : Math.floor(clips * data.valShare);
   return {
     source: clips === undefined ? `the published size, names of ${nameBytes} bytes` : "--clips",
+    isSupposed: true,
     train: part(clips === undefined ? published.trainClips : clips - held),
     val: held > 0 ? part(held) : undefined,
     classes,
@@ -85,7 +89,13 @@ async function listedData(settings: Settings): Promise<PlannedData> {
     format,
     nameBytes: (item) => utf8.encode(clips[item]!.name).length,
   });
-  return { source: settings.data.data!, train: part(train), val: val && part(val), classes: classes.length };
+  return {
+    source: settings.data.data!,
+    isSupposed: false,
+    train: part(train),
+    val: val && part(val),
+    classes: classes.length,
+  };
 }
 
 /** Shard files of a part. */

@@ -5,9 +5,10 @@
  * of what XLA's compiler for CPUs says); decoding is not reckoned: its rate depends on the clips.
  */
 import type { Compute } from "../models/shapes.ts";
-import { planTeacherMode, type TeacherModePlan } from "./_plan_cache.ts";
+import { type DiskRateSource, planTeacherMode, type TeacherModePlan } from "./_plan_cache.ts";
 import { plannedData, plannedShards } from "./_plan_data.ts";
 import { type DiskPlan, planDisk } from "./_plan_disk.ts";
+import { heldIn, misfits } from "./_plan_fit.ts";
 import { type MeasuredStep, type MeasureHere, measureWork } from "./_plan_measure.ts";
 import { type PlannedMemory, type PlannedWork, plannedWork } from "./_plan_networks.ts";
 import type { ResolvedSettings, Settings, Stage } from "./settings.ts";
@@ -53,6 +54,10 @@ export interface Plan {
   readonly disk: DiskPlan;
   readonly stages: readonly StagePlan[];
   readonly teacherMode: TeacherModePlan;
+  /** What cannot be run on this machine and what mends it, a sentence each. */
+  readonly misfits: readonly string[];
+  /** Whether it is for clips that are not at hand, and for any machine: then it may be larger than this one. */
+  readonly isSupposed: boolean;
 }
 
 /** How to plan. */
@@ -62,6 +67,10 @@ export interface PlanOptions {
   readonly clips?: number | undefined;
   /** Bytes a second that the disk writes and reads. */
   readonly diskRate: number;
+  /** Where the rate comes from. @default "given" */
+  readonly diskRateFrom?: DiskRateSource;
+  /** Memory of the device that all is to run on, bytes. @default nothing is compared with it */
+  readonly memoryBytes?: number | undefined;
   /** Times steps of each program on an engine. @default nothing is measured */
   readonly measure?: MeasureHere | undefined;
 }
@@ -84,14 +93,26 @@ export async function planRun(options: PlanOptions): Promise<Plan> {
   const work = plannedWork(settings, data, compute);
   const stages: StagePlan[] = [];
   for (const planned of work) stages.push(stagePlan(planned, measure && await measureWork(planned, settings, measure)));
+  const disk = planDisk(settings, work, train, val);
+  const { diskRateFrom = "given", memoryBytes = null } = options;
   return {
     preset,
     clips: { train: data.train.clips, val: data.val?.clips ?? 0, classes: data.classes, source: data.source },
     views: { train: train.rows, val: val?.rows ?? 0 },
     compute,
-    disk: planDisk(settings, work, train, val),
+    disk,
     stages,
-    teacherMode: planTeacherMode({ settings, compute, data, train, diskRate, rates: teacherRates(stages) }),
+    teacherMode: planTeacherMode({
+      settings,
+      compute,
+      data,
+      train,
+      diskRate,
+      diskRateFrom,
+      rates: teacherRates(stages),
+    }),
+    misfits: misfits(disk, stages, { heldBytes: heldIn(settings.run.cache), memoryBytes }),
+    isSupposed: data.isSupposed && !measure,
   };
 }
 

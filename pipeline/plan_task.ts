@@ -1,5 +1,8 @@
 /** From the words of a plan's command line to a plan: numbers are checked, and an engine is opened where it is to measure. */
 import type { EngineListener } from "../models/runtime/watch_engine.ts";
+import { measureDisk } from "./_doctor_disk.ts";
+import type { DiskRateSource } from "./_plan_cache.ts";
+import { nearestFolder } from "./_plan_disk.ts";
 import type { Plan } from "./plan.ts";
 import { planRun } from "./plan.ts";
 import type { Progress } from "./progress.ts";
@@ -29,8 +32,8 @@ const DISK_RATE = 1000;
 export async function planFor(request: PlanRequest): Promise<Plan> {
   const { resolved, progress, signal, warn } = request;
   const clips = request.clips === undefined ? undefined : positive("--clips", request.clips, Number.isSafeInteger);
-  const diskRate = positive("--disk-rate", request.diskRate ?? DISK_RATE, Number.isFinite) * 1e6;
-  const plan = { resolved, clips, diskRate };
+  const memoryBytes = resolved.settings.run.device === "cpu" ? Deno.systemMemoryInfo().total : undefined;
+  const plan = { resolved, clips, ...diskRateOf(request), memoryBytes };
   if (!request.measure) return await planRun(plan);
   const { openEngine } = await import("../models/runtime/open_engine.ts");
   const { engine: kind, device, devices } = resolved.settings.run;
@@ -40,6 +43,18 @@ export async function planFor(request: PlanRequest): Promise<Plan> {
   const freeBytes = engine.freeBytes?.(Infinity) ?? Deno.systemMemoryInfo().available;
   const now = () => performance.now();
   return await planRun({ ...plan, measure: { engine, steps: MEASURED_STEPS, freeBytes, signal, now, progress } });
+}
+
+/** As the user says, else as measured, else assumed. */
+function diskRateOf({ diskRate, measure, resolved }: PlanRequest): { diskRate: number; diskRateFrom: DiskRateSource } {
+  if (diskRate !== undefined) {
+    return { diskRate: positive("--disk-rate", diskRate, Number.isFinite) * 1e6, diskRateFrom: "given" };
+  }
+  // What is read back comes from memory; a cache is larger than that, so that the disk's rate is that of writing.
+  const found = measure ? measureDisk(nearestFolder(resolved.settings.run.cache))?.writtenBytesPerSecond : undefined;
+  return found === undefined
+    ? { diskRate: DISK_RATE * 1e6, diskRateFrom: "assumed" }
+    : { diskRate: found, diskRateFrom: "measured" };
 }
 
 function positive(flag: string, text: unknown, fits: (value: number) => boolean): number {

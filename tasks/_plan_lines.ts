@@ -4,7 +4,7 @@ import { formatAmount, formatBytes, formatCount, formatDuration, formatShare } f
 
 /** The plan, without colours. */
 export function planLines(plan: Plan): string[] {
-  const { clips, views, disk, stages, compute } = plan;
+  const { clips, views, disk, stages, compute, misfits } = plan;
   const measured = stages.some(({ measured }) => measured !== null);
   return [
     `clips      ${formatCount(clips.train)} for training, ${formatCount(clips.val)} for validation, ${
@@ -16,7 +16,7 @@ export function planLines(plan: Plan): string[] {
       compute === "f32" ? ", as on most CPUs (--precision bf16 plans for the other)" : ""
     }; arithmetic from the shapes, memory estimated`,
     ...stageTable(stages),
-    ...stages.flatMap(({ unmeasured }) => unmeasured === null ? [] : [`  not measured: ${unmeasured}`]),
+    ...misfits.map((problem) => `  does not fit: ${problem}`),
     `           hours on other devices: assumed, ${formatShare(SUSTAINED)} of their bf16 peak${
       measured ? "" : "; --measure times steps on this machine"
     }`,
@@ -24,17 +24,12 @@ export function planLines(plan: Plan): string[] {
   ];
 }
 
-function diskLines({ frameBytes, featureBytes, checkpointBytes, totalBytes, freeBytes, fits }: Plan["disk"]): string[] {
+function diskLines({ frameBytes, featureBytes, checkpointBytes, freeBytes }: Plan["disk"]): string[] {
   const free = freeBytes === null ? "" : `, ${formatBytes(freeBytes)} free`;
   return [
     `disk       ${formatBytes(frameBytes)} of frames, ${formatBytes(featureBytes)} of features, ${
       formatBytes(checkpointBytes)
     } of checkpoints${free}`,
-    ...(fits === false
-      ? [
-        `  does not fit: ${formatBytes(totalBytes)} are needed; free some, take fewer --views, or name another --cache`,
-      ]
-      : []),
   ];
 }
 
@@ -59,13 +54,22 @@ function stageTable(stages: readonly StagePlan[]): string[] {
 }
 
 function teacherLines(mode: TeacherModePlan): string[] {
-  const { chosen, viewsTaught, clipsSeen, teacherGflopPerClip, bytesWritten, bytesRead, diskBytesPerSecond } = mode;
+  const {
+    chosen,
+    viewsTaught,
+    clipsSeen,
+    teacherGflopPerClip,
+    bytesWritten,
+    bytesRead,
+    diskBytesPerSecond,
+    diskRateFrom,
+  } = mode;
   return [
     `teacher    ${chosen}; ${formatCount(teacherGflopPerClip)} GFLOP a clip, for ${
       formatCount(viewsTaught)
     } views cached or ${formatCount(clipsSeen)} clips online; the cache writes ${formatBytes(bytesWritten)} and reads ${
       formatBytes(bytesRead)
-    }, at ${formatBytes(diskBytesPerSecond)}/s`,
+    }, at ${formatBytes(diskBytesPerSecond)}/s (${diskRateFrom})`,
     ...mode.verdicts.map(({ device, computeHoursSaved, transferHours, breakEvenBytesPerSecond, cheaper }) => {
       const where = device === HERE ? "here" : `on one ${device}`;
       const limit = breakEvenBytesPerSecond === null

@@ -1,5 +1,6 @@
 /** `deno task plan`: what a run would cost in disk, memory and hours, before anything runs. */
 import { planFor } from "../pipeline/plan_task.ts";
+import { SettingsError } from "../pipeline/settings.ts";
 import { main } from "./_cli.ts";
 import { planLines } from "./_plan_lines.ts";
 import { notedProgress } from "./_last_words.ts";
@@ -24,9 +25,9 @@ await main({
     {
       flag: "measure",
       kind: "boolean",
-      about: "Compile the steps, time a few of each, and reckon hours for this machine",
+      about: "Compile the steps, time a few of each and the disk, and reckon hours for this machine",
     },
-    { flag: "disk-rate", kind: "text", about: "Rate of the disk to reckon with, MB/s [1000]" },
+    { flag: "disk-rate", kind: "text", about: "Rate of the disk to reckon with, MB/s [1000, or as --measure finds]" },
   ],
   run: async ({ resolved, own, signal, notes, print, warn }) => {
     const progress = showProgress({ quiet: resolved.settings.run.quiet });
@@ -41,6 +42,7 @@ await main({
       warn: (line) => progress.aside(() => warn(line)),
     });
     for (const line of planLines(plan)) print(line);
+    if (plan.misfits.length > 0 && !plan.isSupposed) throw new SettingsError(plan.misfits);
     return { ...plan };
   },
 });

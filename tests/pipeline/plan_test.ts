@@ -1,7 +1,9 @@
 /** Plans: numbers that can be checked by hand, and the bytes of a real run. */
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { runChain } from "../../pipeline/chain.ts";
 import { ASSUMED_RATES, HERE, type Plan, planRun } from "../../pipeline/plan.ts";
+import { misfits } from "../../pipeline/_plan_fit.ts";
+import { planFor } from "../../pipeline/plan_task.ts";
 import { silentProgress } from "../../pipeline/progress.ts";
 import { resolveSettings, SettingsError } from "../../pipeline/settings.ts";
 import { tfjsEngine } from "../models/_engines.ts";
@@ -105,6 +107,64 @@ Deno.test("shards have the bytes that were planned, and measured steps come with
       assertAlmostEquals(hours[HERE]! * 3600, steps * measured.stepSeconds + measured.compileSeconds, 1e-9);
     }
     assert(planned.stages.some(({ measured }) => measured) && planned.stages.some(({ unmeasured }) => unmeasured));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("what fits neither on the disk nor into memory is named with what mends it", () => {
+  const disk = {
+    shards: 3,
+    frameBytes: 6e12,
+    featureBytes: 3e12,
+    checkpointBytes: 1e12,
+    totalBytes: 10e12,
+    freeBytes: 8e12,
+    fits: false,
+  };
+  const stage = (stage: string, total: number, unmeasured: string | null = null) => ({
+    stage,
+    memory: { total },
+    unmeasured,
+  });
+  const stages = [stage("teach", 5e9), stage("pretrain", 40e9), stage("finetune", 9e9, "finetune needs 9 GB")];
+  const found = misfits(disk, stages, { heldBytes: 1.5e12, memoryBytes: 16e9 });
+  assertEquals(found.length, 3);
+  assertStringIncludes(found[0]!, "10.0 TB of shards and checkpoints do not fit on the disk, where 9.50 TB are free");
+  assertStringIncludes(found[1]!, "pretrain needs about 40.0 GB of memory, there are 16.0 GB: take a smaller batch");
+  assertEquals(found[2], "finetune needs 9 GB");
+  // Shards that are there already need no room again, a disk and a memory that are not known are not judged.
+  assertEquals(misfits(disk, [], { heldBytes: 2e12, memoryBytes: null }), []);
+  assertEquals(misfits({ ...disk, freeBytes: null }, stages.slice(0, 2), { heldBytes: 0, memoryBytes: null }), []);
+});
+
+Deno.test("cached or online is decided by the rates of this disk and of steps on this machine where they are measured", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "tubelet plan ü " });
+  try {
+    const request = {
+      resolved: resolveSettings({ preset: "demo", flags: tinyFlags(folder) }),
+      clips: undefined,
+      diskRate: undefined,
+      measure: true,
+      signal: new AbortController().signal,
+      progress: silentProgress,
+      warn: () => {},
+    };
+    const { stages, teacherMode, misfits } = await planFor(request);
+    const { diskRateFrom, diskBytesPerSecond, bytesWritten, bytesRead, verdicts } = teacherMode;
+    assertEquals([diskRateFrom, misfits], ["measured", []]);
+    const here = verdicts.find(({ device }) => device === HERE)!;
+    assertAlmostEquals(here.transferHours * 3600, (bytesWritten + bytesRead) / diskBytesPerSecond, 1e-9);
+    const teach = stages.find(({ stage }) => stage === "train-teacher" || stage === "teach")!;
+    assert(teach.measured!.stepSeconds > 0);
+    assertEquals(here.cheaper, here.computeHoursSaved > here.transferHours ? "cached" : "online");
+    assertEquals([...Deno.readDirSync(folder)], []);
+
+    const rateOf = async (diskRate: unknown) => {
+      const { teacherMode } = await planFor({ ...request, diskRate, measure: false });
+      return [teacherMode.diskRateFrom, teacherMode.diskBytesPerSecond];
+    };
+    assertEquals([await rateOf("250"), await rateOf(undefined)], [["given", 250e6], ["assumed", 1e9]]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

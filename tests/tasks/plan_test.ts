@@ -25,3 +25,16 @@ Deno.test("numbers that cannot be used are refused with exit code 2", async () =
   assertEquals(code, 2);
   assertStringIncludes(errors, '--clips is "many": expected a whole number above 0');
 });
+
+Deno.test("a run that does not fit here is planned and refused with exit code 2, one that is only supposed is not", async () => {
+  const large = ["--device", "cpu", "--size", "256", "--clip-size", "256", "--pretrain-batch", "65536"];
+  const refused = await plan("--preset", "demo", "--train-clips", "100000", ...large, "--json");
+  assertEquals(refused.code, 2, refused.errors);
+  assertStringIncludes(refused.errors, "pretrain needs about ");
+  assertStringIncludes(refused.errors, "take a smaller batch, or, in training, --accumulate or --remat");
+  assert(refused.lines.some((line) => line.startsWith("  does not fit: pretrain needs about ")));
+  assertEquals(JSON.parse(refused.lines.at(-1)!).exitCode, 2);
+  const supposed = await plan("--preset", "k400-vit-b", "--device", "cpu", "--pretrain-batch", "65536");
+  assertEquals([supposed.code, supposed.errors], [0, ""]);
+  assert(supposed.lines.some((line) => line.startsWith("  does not fit: pretrain needs about ")));
+});
