@@ -2,8 +2,12 @@
  * The default decoder: libav inside this process (node-av), synchronous, one thread. Frame-exact: packets are listed
  * first, frame numbers are turned into times, and the pictures at exactly these times are taken; files without usable
  * times are decoded from the start and counted. A crash of libav takes the process along, so that runs decode in
- * child processes (`lanes.ts`). Sample aspect ratios are ignored, as the method's users do. A folder of pictures is a clip
- * too (`_paint_frame_folder.ts`).
+ * child processes (`lanes.ts`). A folder of pictures is a clip too (`_paint_frame_folder.ts`).
+ *
+ * As the method's users do: frames are counted, so that uneven times change nothing; sample aspect ratios are ignored.
+ * As the ffmpeg command does: pictures are turned by their display matrix before the crop is computed, frames that an
+ * edit list hides do not exist, colour tags, full range and ten bits are converted. Odd sizes stay; a crop begins at even
+ * pixels. `frame_exact_test.ts` holds both decoders to all of it.
  */
 import { checkRequest, type ClipDecoder, CorruptClipError, type DecodedView, type DecodeRequest } from "./decoder.ts";
 import { OpenedVideo } from "./_demux.ts";
