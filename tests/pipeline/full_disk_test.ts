@@ -1,7 +1,7 @@
 /** A disk that fills up, at every step of making a file public: nothing half written, and an error that says what to do. */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type CheckpointCalls, CheckpointFolder } from "../../pipeline/checkpoint_folder.ts";
-import { DiskFullError } from "../../pipeline/shards/_full_disk.ts";
+import { DiskFullError, NotWritableError, orDiskFull } from "../../pipeline/shards/_full_disk.ts";
 import type { PublishCalls } from "../../pipeline/shards/_publish.ts";
 import { createFramesSet, FrameShardWriter } from "../../pipeline/shards/frame_shards.ts";
 import { resumeSet } from "../../pipeline/shards/resume.ts";
@@ -117,5 +117,53 @@ for (const [place, size] of [["cache", "40k"], ["cache", "140k"], ["run", "60k"]
       assertEquals(found.lines, ["code 1", "code 0"], found.errors);
       assertStringIncludes(found.errors, `error: No space is left to write ${folder}/disk/x/`);
       assert(found.errors.includes(`--${place} (`), found.errors);
+    }));
+}
+
+Deno.test("what may not be written is named with what mends it, whoever says so", () => {
+  const errors = [
+    Object.assign(new Error("permission denied, open"), { code: "EACCES" }),
+    Object.assign(new Error("read-only file system, mkdir"), { code: "EROFS" }),
+    new Error("Read-only file system (os error 30): mkdir '/x'"),
+  ];
+  for (const cause of errors) {
+    const error = assertThrows(
+      () =>
+        orDiskFull("/a b/ü", () => {
+          throw cause;
+        }),
+      NotWritableError,
+      `/a b/ü may not be written (${cause.message}): change whose it is, or name another folder with --cache`,
+    );
+    assertEquals(error.cause, cause);
+  }
+});
+
+for (const place of ["cache", "run"] as const) {
+  Deno.test(`a --${place} that may not be written ends with a sentence before any work, read-only or another user's`, () =>
+    inTempDir(async (folder) => {
+      const args = tinyArgs(folder).filter((flag) => !flag.startsWith(`--${place}=`));
+      const task = [Deno.execPath(), "run", "-A", "--no-check", "tasks/pretrain_video.ts", ...args, "--quiet"];
+      // Once on a file system mounted read-only, once in a folder without the right to write; root has that right by a
+      // capability, which is taken away.
+      const script = `mkdir "$0/disk" "$0/locked" && mount -t tmpfs -o ro tmpfs "$0/disk" || exit 77
+        "$@" "--${place}=$0/disk/x"; echo "code $?"
+        chmod 555 "$0/locked"
+        setpriv --bounding-set=-all --inh-caps=-all "$@" "--${place}=$0/locked/x"; echo "code $?"`;
+      const command = new Deno.Command("unshare", { args: ["-rm", "sh", "-c", script, folder, ...task], cwd: ROOT });
+      const nothing = new Uint8Array();
+      const { code, stdout, stderr } = await command.output().catch((error) => {
+        if (error instanceof Deno.errors.NotFound) return { code: 77, stdout: nothing, stderr: nothing };
+        throw error;
+      });
+      const errors = new TextDecoder().decode(stderr);
+      if (code === 77 || errors.includes("setpriv: ")) {
+        return console.log("skipped: no disk can be mounted here, or no right be given up (unshare -rm, setpriv)");
+      }
+      assertEquals(new TextDecoder().decode(stdout).trim().split("\n"), ["code 1", "code 1"], errors);
+      for (const where of ["disk", "locked"]) {
+        const line = errors.split("\n").find((line) => line.startsWith(`error: ${folder}/${where}/x`));
+        assert(line?.includes(" may not be written (") && line.includes(`--${place} (`), errors);
+      }
     }));
 }
