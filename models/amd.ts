@@ -10,7 +10,7 @@
  * them). An alignment of weight 0 is no part of the program.
  */
 import { blocks } from "./block.ts";
-import { positionTable, rowsOf } from "./encoder.ts";
+import { cubeTokens, positionTable, rowsOf } from "./encoder.ts";
 import { coded, codedInputs, decoded, type FeatureDtype } from "./feature_codec.ts";
 import { maskToken } from "./initializers.ts";
 import { linear } from "./linear.ts";
@@ -51,6 +51,8 @@ export interface AmdShape {
   studentLayers: readonly number[];
   /** Blocks of a generator. */
   generatorDepth: number;
+  /** Its attention heads. @default one for 64 channels, rounded down, as published */
+  generatorHeads?: number | undefined;
   generatorTokens: "trained" | "frozen";
   /** Whether every teacher token is normalised (no scale, no shift) before it is a target. */
   normalizeTargets: boolean;
@@ -101,7 +103,7 @@ export function amdForward(
   const { shape, studentLayers, weights } = options;
   const student = videoMaeForward(parameters, frozen, shape, compute, batch, remat);
   const levels = studentLayers.map((layer, i) => {
-    const seen = convert(student.hidden[layer]!, compute);
+    const seen = convert(cubeTokens(student.hidden[layer]!, shape.form), compute);
     return alignedLevel(parameters, frozen, options, compute, batch, { i, seen, remat });
   });
   const weighted = { pixel: [student.loss], direct: [] as Tensor[], generation: [] as Tensor[] };
@@ -158,20 +160,20 @@ function alignedLevel(
 function generate(
   parameters: Parameters,
   frozen: Parameters,
-  { shape, teacherWidth, generatorDepth, generatorTokens }: AmdShape,
+  options: AmdShape,
   compute: Compute,
   { visibleTokens, teacherOnlyTokens }: AmdBatch,
   { i, start, remat }: { i: number; start: Tensor; remat: boolean },
 ): Tensor {
-  const code = positionTable(frozen, tokensOf(shape.grid), teacherWidth);
-  const heads = Math.max(1, Math.floor(teacherWidth / GENERATOR_HEAD));
+  const { shape, teacherWidth, generatorDepth, generatorTokens } = options;
+  const code = positionTable(frozen, shape.grid, teacherWidth, shape.form).tokens;
   const tokenOwner = generatorTokens === "trained" ? parameters : frozen;
   const token = tokenOwner.get(`generator_mask_tokens.${i}`, [1, 1, teacherWidth], maskToken);
   const known = add(start, rowsOf(code, visibleTokens));
   const unknown = add(broadcast(token, [...teacherOnlyTokens.shape, teacherWidth]), rowsOf(code, teacherOnlyTokens));
   return blocks(parameters.scope(`generators.${i}`), concatenate([known, unknown], 1), {
     depth: generatorDepth,
-    heads,
+    heads: headsOf(options),
     compute,
     remat,
     wanted: unknown.shape[1]!,
@@ -234,7 +236,11 @@ export function amdStep(options: AmdStepOptions): TrainStep {
     const { cubes, visibleTokens, hiddenTokens, teacherOnlyTokens, studentRows, teacherOnlyRows } = inputs;
     const seen = rows(cubes);
     const features = teacher
-      ? teacherFeatures(frozen.scope("teacher"), frozen, teacher, compute, seen, rows(source[0]!))
+      ? teacherFeatures(frozen.scope("teacher"), frozen, teacher, compute, {
+        ...shape,
+        cubes: seen,
+        tokens: rows(source[0]!),
+      })
         .map((feature, i) => decoded(Object.values(coded(i, feature, featureDtype))))
       : levels.map((level) => decoded(level.map(rows)));
     const part = {
@@ -293,13 +299,17 @@ function checkAmd(options: AmdStepOptions): void {
         `but ${studentLayers.length} features ${teacherWidth} wide are aligned`,
     );
   }
-  const heads = Math.max(1, Math.floor(teacherWidth / GENERATOR_HEAD));
-  if (!Number.isSafeInteger(generatorDepth) || generatorDepth < 1 || teacherWidth % heads !== 0) {
+  const heads = headsOf(options);
+  if (!Number.isSafeInteger(generatorDepth) || generatorDepth < 1 || heads < 1 || teacherWidth % heads !== 0) {
     throw new RangeError(
       `A generator needs at least 1 block and a width that its ${heads} heads divide, ` +
         `found ${generatorDepth} blocks ${teacherWidth} wide`,
     );
   }
+}
+
+function headsOf({ teacherWidth, generatorHeads }: AmdShape): number {
+  return generatorHeads ?? Math.max(1, Math.floor(teacherWidth / GENERATOR_HEAD));
 }
 
 /** Each token to mean 0 and variance 1 over its channels. */

@@ -1,9 +1,10 @@
 /**
  * Fine-tuning: the pre-trained encoder sees all tokens; their mean is normalised and classified. The encoder's own final
- * norm is dropped, `fc_norm` and `head` start fresh, as in the official code. Names carry no `encoder.` prefix.
+ * norm is dropped, `fc_norm` and `head` start fresh, as in the official code. Names carry no `encoder.` prefix. Where there
+ * is a class token it may take the place of the mean, and the final norm that of `fc_norm`.
  */
 import { type ClipForm, clipInput } from "./clip_input.ts";
-import { encode, positionTable } from "./encoder.ts";
+import { cubeTokens, encode } from "./encoder.ts";
 import { constantly, fineTuning, truncatedNormal } from "./initializers.ts";
 import { linear } from "./linear.ts";
 import { accuracy, softCrossEntropy } from "./losses.ts";
@@ -14,6 +15,7 @@ import {
   type Compute,
   type CubeSize,
   cubeValues,
+  type Form,
   type TokenGrid,
   tokensOf,
   type TransformerShape,
@@ -37,8 +39,18 @@ import {
 } from "./tensor/mod.ts";
 import { type ForwardProgram, forwardProgram, type OptimizerOptions, type TrainStep, trainStep } from "./train_step.ts";
 
+/** How the tokens of a clip become one. */
+export type Pooling = "mean" | "class";
+
 /** What a classifier is made of. */
 export interface ClassifierShape {
+  /** @default "videomae" */
+  form?: Form | undefined;
+  /**
+   * What stands for a clip: the mean of the tokens, a class token left out, or the class token of form `mae`, as
+   * `ViTForImageClassification` has it. @default "mean"
+   */
+  pooling?: Pooling | undefined;
   grid: TokenGrid;
   cube: CubeSize;
   encoder: TransformerShape;
@@ -47,11 +59,11 @@ export interface ClassifierShape {
 
 /** Everything on the way to the logits. */
 export interface ClassifierForward {
-  /** f32 `[B, N, D]`: embedded tokens, then the output of every block. */
+  /** f32 `[B, N, D]`, or `[B, 1 + N, D]` with a class token: embedded tokens, then the output of every block. */
   hidden: Tensor[];
-  /** Mean over the tokens, f32 `[B, D]`. */
+  /** Mean over the tokens, or the class token, f32 `[B, D]`. */
   pooled: Tensor;
-  /** The mean normalised, in the compute type, `[B, D]`. */
+  /** The same normalised, in the compute type, `[B, D]`. */
   normed: Tensor;
   /** f32 `[B, C]`. */
   logits: Tensor;
@@ -67,30 +79,37 @@ export interface ClassifierForward {
 export function classifierLogits(
   parameters: Parameters,
   frozen: Parameters,
-  { encoder, classes }: ClassifierShape,
+  { grid, form, pooling, encoder, classes }: ClassifierShape,
   compute: Compute,
   cubes: Tensor,
   branchScale?: Tensor,
   remat = false,
 ): ClassifierForward {
   const { width, depth } = encoder;
-  const positions = positionTable(frozen, cubes.shape[1]!, width);
   const factor = (block: number, branch: number) =>
     slice(slice(branchScale!, 1, block, block + 1), 2, branch, branch + 1);
   const branchScales = branchScale &&
     Array.from({ length: depth }, (_, block) => [factor(block, 0), factor(block, 1)] as const);
-  const hidden = encode(parameters, cubes, {
+  const hidden = encode(parameters, frozen, cubes, {
+    grid,
+    form,
     shape: encoder,
     compute,
-    positions,
     remat,
     ...(branchScales && { branchScales }),
   });
-  const pooled = mean(hidden.at(-1)!, [1]);
-  const normed = norm(parameters.scope("fc_norm"), pooled, compute);
+  const pooled = pool(hidden.at(-1)!, form, pooling);
+  const normed = norm(parameters.scope(pooling === "class" ? "norm" : "fc_norm"), pooled, compute);
   const weight = parameters.matrix("head.weight", classes, width, { init: truncatedNormal(0.02, 2, 0.001) });
   const bias = parameters.get("head.bias", [classes], constantly(0));
   return { hidden, pooled, normed, logits: linear(normed, weight, bias, { output: "f32" }) };
+}
+
+/** `[B, N, D] -> [B, D]` */
+function pool(tokens: Tensor, form?: Form, pooling?: Pooling): Tensor {
+  if (pooling !== "class") return mean(cubeTokens(tokens, form), [1]);
+  const [batch, , width] = tokens.shape as [number, number, number];
+  return reshape(slice(tokens, 1, 0, 1), [batch, width]);
 }
 
 /** What a classifier program is built for. */
@@ -162,14 +181,14 @@ export function classifierForward(options: ClassifierOptions, clips: ClipForm = 
 
 /**
  * What an encoder makes of whole clips, for probes. Data: `cubes` u8 `[B, N, P]`; output `features` f32 `[B, D]`, the mean
- * of the last block's tokens. Parameters are those of the classifier without `fc_norm` and `head`.
+ * of the last block's tokens, or its class token. Parameters are those of the classifier without norm and head.
  */
 export function pooledFeatures(options: Omit<ClassifierOptions, "classes">): ForwardProgram {
   checkClassifier({ ...options, classes: 2 });
   const { parameters, frozen, cubes } = sources(options);
-  const positions = positionTable(frozen, cubes.shape[1]!, options.encoder.width);
-  const hidden = encode(parameters, cubes, { shape: options.encoder, compute: options.compute, positions });
-  const outputs = { features: mean(hidden.at(-1)!, [1]) };
+  const { grid, form, pooling, encoder, compute } = options;
+  const hidden = encode(parameters, frozen, cubes, { grid, form, shape: encoder, compute });
+  const outputs = { features: pool(hidden.at(-1)!, form, pooling) };
   return forwardProgram({ name: "pooled_features", parameters, frozen, data: [cubes], outputs });
 }
 
@@ -207,8 +226,8 @@ export function branchScales(keys: Tensor, depth: number, dropPath: number): Ten
 }
 
 /**
- * Layer-wise decay of the learning rate: `factor^(depth + 1 - id)`, id 0 for the patch embedding, k + 1 for block k, depth +
- * 1 for `fc_norm` and `head`.
+ * Layer-wise decay of the learning rate: `factor^(depth + 1 - id)`, id 0 for the patch embedding and the class token, k + 1
+ * for block k, depth + 1 for norm and head.
  *
  * @param depth blocks of the encoder
  * @returns the factor for a parameter's name
@@ -225,13 +244,16 @@ export function branchScales(keys: Tensor, depth: number, dropPath: number): Ten
 export function layerDecayScale(depth: number, factor: number): (name: string) => number {
   return (name) => {
     const block = /^blocks\.(\d+)\./.exec(name)?.[1];
-    const id = block !== undefined ? Number(block) + 1 : name.startsWith("patch_embed.") ? 0 : depth + 1;
+    const id = block !== undefined ? Number(block) + 1 : /^(?:patch_embed\.|cls_token$)/.test(name) ? 0 : depth + 1;
     return factor ** (depth + 1 - id);
   };
 }
 
-function checkClassifier({ encoder, classes, batch }: ClassifierOptions): void {
+function checkClassifier({ form, pooling, encoder, classes, batch }: ClassifierOptions): void {
   checkTransformer("encoder", encoder);
+  if (pooling === "class" && form !== "mae") {
+    throw new RangeError('Pooling "class" needs the class token of form "mae": take the mean of the tokens');
+  }
   for (const [name, size, least] of [["classes", classes, 2], ["clips in a batch", batch, 1]] as const) {
     if (!Number.isSafeInteger(size) || size < least) {
       throw new RangeError(`A classifier needs a whole number of at least ${least} ${name}, found ${size}`);

@@ -2,7 +2,7 @@
  * First values of parameters. Each is a pure function of uniform numbers, one for each element, so that the caller owns
  * the randomness and the same numbers give the same network on every machine.
  */
-import { sinusoid } from "./positions.ts";
+import { gridSinusoid, sinusoid } from "./positions.ts";
 import { type Shape, sizeOf } from "./tensor/mod.ts";
 
 /** How a parameter begins. */
@@ -13,7 +13,9 @@ export type Initializer =
   /** Normal, redrawn outside [-cut, cut] (the bounds are absolute), then times `factor`. */
   | { readonly kind: "truncated-normal"; readonly deviation: number; readonly cut: number; readonly factor: number }
   /** The position table `[tokens, width]`; draws nothing. */
-  | { readonly kind: "sinusoid" };
+  | { readonly kind: "sinusoid" }
+  /** The position table of a picture, `[1 + rows * columns, width]`; draws nothing. */
+  | { readonly kind: "grid-sinusoid"; readonly rows: number; readonly columns: number };
 
 /** The first values of a matrix with this many outputs and inputs. */
 export type MatrixInitializer = (outputs: number, inputs: number) => Initializer;
@@ -35,6 +37,9 @@ export const xavier: MatrixInitializer = (outputs, inputs) => uniformly(Math.sqr
 
 /** Fine-tuning: normal of deviation .02 cut at +-2, which is practically uncut. */
 export const fineTuning: MatrixInitializer = () => truncatedNormal(0.02, 2);
+
+/** MAE's class token and mask token: normal of deviation .02, practically uncut. */
+export const imageToken: Initializer = truncatedNormal(0.02, 2);
 
 /** Mask tokens: normal of deviation .02 cut at one deviation, as the official `trunc_normal_` wrapper has it. */
 export const maskToken: Initializer = truncatedNormal(0.02, 0.02);
@@ -65,6 +70,8 @@ export function drawValues(
     }
     case "sinusoid":
       return sinusoid(shape[0]!, shape[1]!);
+    case "grid-sinusoid":
+      return gridSinusoid(init.rows, init.columns, shape[1]!);
   }
 }
 

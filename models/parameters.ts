@@ -98,11 +98,12 @@ export class Parameters {
 
 /**
  * Whether weight decay applies, by the official rule: not to vectors, nor to names ending in `.bias`, nor to tokens and
- * position tables. The generators' mask tokens, which the official code forgets to register, count as tokens.
+ * position tables. The generators' mask tokens, which the official code forgets to register, count as tokens, and MAE's
+ * class and mask token too, which its fine-tuning spares and its pre-training does not.
  */
 export function decays(name: string, shape: Shape): boolean {
   return shape.length > 1 && !name.endsWith(".bias") &&
-    !/^(?:mask_token|cls_token|pos_embed|generator_mask_tokens\.\d+)$/.test(name);
+    !/^(?:mask_token|(?:encoder\.)?cls_token|pos_embed|generator_mask_tokens\.\d+)$/.test(name);
 }
 
 /**

@@ -24,8 +24,25 @@ export interface TransformerShape {
   readonly heads: number;
 }
 
+/**
+ * The published network that is followed to the letter.
+ *
+ * | | `videomae` | `mae`, for images |
+ * |---|---|---|
+ * | first token | none | a class token, which no mask hides, nothing is aligned with and no target stands for |
+ * | positions | sines over the token number | sines over column and row |
+ * | first values of the patch embedding | the framework's | Xavier |
+ * | encoder to decoder | no bias | a bias |
+ * | pixel target | normalised in each channel | all channels as one |
+ *
+ * An image is a clip of one frame under `mae`; MAE's biases of keys, which have no effect and no gradient, are not there.
+ */
+export type Form = "videomae" | "mae";
+
 /** An encoder over the visible tokens and a lighter decoder over all of them. */
 export interface VideoMaeShape {
+  /** @default "videomae" */
+  readonly form?: Form | undefined;
   readonly grid: TokenGrid;
   readonly cube: CubeSize;
   readonly encoder: TransformerShape;

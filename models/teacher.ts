@@ -2,7 +2,7 @@
  * The frozen teacher of AMD: a VideoMAE encoder that sees its own, larger set of tokens. Its targets are raw outputs of some
  * blocks, without norm; nothing after the last wanted block is computed.
  */
-import { encode, positionTable } from "./encoder.ts";
+import { cubeTokens, encode } from "./encoder.ts";
 import { coded, type FeatureDtype } from "./feature_codec.ts";
 import { Parameters } from "./parameters.ts";
 import {
@@ -11,6 +11,7 @@ import {
   type Compute,
   type CubeSize,
   cubeValues,
+  type Form,
   type TokenGrid,
   tokensOf,
   type TransformerShape,
@@ -24,29 +25,38 @@ export interface TeacherShape {
   layers: readonly number[];
 }
 
+/** What a teacher sees of clips. */
+export interface TeacherBatch {
+  grid: TokenGrid;
+  /** @default "videomae" */
+  form?: Form | undefined;
+  /** `[B, N, P]`, levels 0 to 255, u8 or f32. */
+  cubes: Tensor;
+  /** The teacher's tokens, ascending, i32 `[B, Nt]`. */
+  tokens: Tensor;
+}
+
 /**
  * Traces the teacher as far as its last wanted block.
  *
- * @param cubes `[B, N, P]`, levels 0 to 255, u8 or f32
- * @param tokens the teacher's tokens, ascending, i32 `[B, Nt]`
- * @returns outputs of the wanted blocks, f32 `[B, Nt, Dt]`
+ * @returns outputs of the wanted blocks, f32 `[B, Nt, Dt]`, without that of a class token
  */
 export function teacherFeatures(
   parameters: Parameters,
   frozen: Parameters,
   { shape, layers }: TeacherShape,
   compute: Compute,
-  cubes: Tensor,
-  tokens: Tensor,
+  { grid, form, cubes, tokens }: TeacherBatch,
 ): Tensor[] {
-  const positions = positionTable(frozen, cubes.shape[1]!, shape.width);
   const used = { ...shape, depth: layers.at(-1)! };
-  const outputs = encode(parameters, cubes, { shape: used, compute, positions, tokens });
-  return layers.map((layer) => outputs[layer]!);
+  const outputs = encode(parameters, frozen, cubes, { grid, form, shape: used, compute, tokens });
+  return layers.map((layer) => cubeTokens(outputs[layer]!, form));
 }
 
 /** What a teacher program is built for. */
 export interface TeacherForwardOptions {
+  /** @default "videomae" */
+  form?: Form | undefined;
   grid: TokenGrid;
   cube: CubeSize;
   encoder: TransformerShape;
@@ -70,13 +80,18 @@ export interface TeacherForwardOptions {
  * @throws {RangeError} if sizes do not fit each other
  */
 export function teacherForward(options: TeacherForwardOptions): ForwardProgram {
-  const { grid, cube, encoder, layers, batch, visible, featureDtype = "f16", compute } = options;
+  const { form, grid, cube, encoder, layers, batch, visible, featureDtype = "f16", compute } = options;
   checkTeacher({ shape: encoder, layers }, visible, tokensOf(grid));
   const parameters = new Parameters({ matrixType: compute });
   const frozen = new Parameters({ role: "frozen" });
   const cubes = input("cubes", [batch, tokensOf(grid), cubeValues(cube)], "u8");
   const tokens = input("teacher_tokens", [batch, visible], "i32");
-  const features = teacherFeatures(parameters, frozen, { shape: encoder, layers }, compute, cubes, tokens);
+  const features = teacherFeatures(parameters, frozen, { shape: encoder, layers }, compute, {
+    grid,
+    form,
+    cubes,
+    tokens,
+  });
   const outputs = Object.assign({}, ...features.map((feature, i) => coded(i, feature, featureDtype)));
   return forwardProgram({ name: "teacher_forward", parameters, frozen, data: [cubes, tokens], outputs });
 }

@@ -1,10 +1,11 @@
 /**
  * VideoMAE pre-training (arXiv 2203.12602): an encoder sees the visible tokens, a light decoder reconstructs the pixels of
- * the hidden ones. Numbers follow the official code: mean of squares over all hidden values.
+ * the hidden ones. Numbers follow the official code: mean of squares over all hidden values. MAE on images (arXiv
+ * 2111.06377) is the same with another {@linkcode Form}.
  */
 import { blocks } from "./block.ts";
-import { encode, positionTable, rowsOf } from "./encoder.ts";
-import { maskToken, uniformly } from "./initializers.ts";
+import { codeOf, encode, positionTable, rowsOf } from "./encoder.ts";
+import { imageToken, maskToken, uniformly } from "./initializers.ts";
 import { linear } from "./linear.ts";
 import { meanSquaredError } from "./losses.ts";
 import { norm } from "./norm.ts";
@@ -26,9 +27,9 @@ export interface VideoMaeBatch {
 
 /** Everything on the way to the loss; f32 but for `latent`. */
 export interface VideoMaeForward {
-  /** `[B, Nv, D]`: embedded tokens, then the output of every block; index = block counted from 1. */
+  /** `[B, Nv, D]`, or `[B, 1 + Nv, D]` with a class token: embedded, then the output of every block, counted from 1. */
   hidden: Tensor[];
-  /** The encoder's output after its final norm, in the compute type, `[B, Nv, D]`. */
+  /** The encoder's output after its final norm, in the compute type, as wide and long as that. */
   latent: Tensor;
   /** Normalised pixels, `[B, N - Nv, P]`. */
   prediction: Tensor;
@@ -45,25 +46,26 @@ export interface VideoMaeForward {
 export function videoMaeForward(
   parameters: Parameters,
   frozen: Parameters,
-  { grid, cube, encoder, decoder }: VideoMaeShape,
+  { form, grid, cube, encoder, decoder }: VideoMaeShape,
   compute: Compute,
   { cubes, visibleTokens, hiddenTokens }: VideoMaeBatch,
   remat = false,
 ): VideoMaeForward {
-  const tokens = tokensOf(grid);
   const scope = parameters.scope("encoder");
-  const positions = positionTable(frozen, tokens, encoder.width);
-  const hidden = encode(scope, cubes, { shape: encoder, compute, positions, tokens: visibleTokens, remat });
+  const options = { grid, form, shape: encoder, compute, tokens: visibleTokens, remat };
+  const hidden = encode(scope, frozen, cubes, options);
   const final = hidden.at(-1)!;
   const latent = norm(scope.scope("norm"), final, compute);
 
-  const code = positionTable(frozen, tokens, decoder.width);
+  const code = positionTable(frozen, grid, decoder.width, form);
+  const isMae = form === "mae";
   const narrow = parameters.matrix("encoder_to_decoder.weight", decoder.width, encoder.width, {
-    init: uniformly(1 / Math.sqrt(encoder.width)),
+    ...(!isMae && { init: uniformly(1 / Math.sqrt(encoder.width)) }),
   });
-  const seen = linear(latent, narrow, null, { output: "f32", residual: rowsOf(code, visibleTokens) });
-  const token = parameters.get("mask_token", [1, 1, decoder.width], maskToken);
-  const masked = add(broadcast(token, [...hiddenTokens.shape, decoder.width]), rowsOf(code, hiddenTokens));
+  const bias = isMae ? parameters.vector("encoder_to_decoder.bias", decoder.width) : null;
+  const seen = linear(latent, narrow, bias, { output: "f32", residual: codeOf(code, visibleTokens) });
+  const token = parameters.get("mask_token", [1, 1, decoder.width], isMae ? imageToken : maskToken);
+  const masked = add(broadcast(token, [...hiddenTokens.shape, decoder.width]), rowsOf(code.tokens, hiddenTokens));
   const scopeDecoder = parameters.scope("decoder");
   const rest = blocks(scopeDecoder, concatenate([seen, masked], 1), {
     ...decoder,
@@ -78,7 +80,7 @@ export function videoMaeForward(
     scopeDecoder.vector("head.bias", values),
     { output: "f32" },
   );
-  const target = pixelTarget(gatherRows(cubes, hiddenTokens));
+  const target = pixelTarget(gatherRows(cubes, hiddenTokens), form);
   return { hidden, latent, prediction, target, loss: meanSquaredError(prediction, target) };
 }
 

@@ -74,7 +74,11 @@ export function traceAmd({ config }: AmdCase, generatorTokens: "trained" | "froz
   const cubes = input("cubes", [batch, tokens, cubeValues(cube)], "u8");
   const layers = Array.from({ length: config.teacher_layers.at(-1)! }, (_, i) => i + 1);
   const teacher = { shape: config.teacher, layers };
-  const teacherBlocks = teacherFeatures(frozen.scope("teacher"), frozen, teacher, "f32", cubes, teacherTokens);
+  const teacherBlocks = teacherFeatures(frozen.scope("teacher"), frozen, teacher, "f32", {
+    grid,
+    cubes,
+    tokens: teacherTokens,
+  });
   const features = config.teacher_layers.map((layer) => teacherBlocks[layer - 1]!);
   const shape: AmdShape = {
     shape: { grid, cube, encoder: config.student, decoder: config.decoder },

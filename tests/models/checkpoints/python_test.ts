@@ -8,7 +8,7 @@ import { openWeights } from "../../../models/checkpoints/open_weights.ts";
 import { classifierForward } from "../../../models/classifier.ts";
 import { clipEncoder } from "../../../models/clip_encoder.ts";
 import { type ClipForm, clipInput } from "../../../models/clip_input.ts";
-import { encode, positionTable } from "../../../models/encoder.ts";
+import { encode } from "../../../models/encoder.ts";
 import { norm } from "../../../models/norm.ts";
 import { writeOnnx } from "../../../models/onnx/write_onnx.ts";
 import { initialParameters, Parameters } from "../../../models/parameters.ts";
@@ -127,8 +127,7 @@ function everyHiddenState({ settings }: FakeRun): ForwardProgram {
   const { grid, cube, encoder } = studentShape(settings);
   const parameters = new Parameters(), frozen = new Parameters({ role: "frozen" }), scope = parameters.scope("encoder");
   const { data, cubes } = clipInput("cubes", grid, cube, BATCH);
-  const positions = positionTable(frozen, cubes.shape[1]!, encoder.width);
-  const states = encode(scope, cubes, { shape: encoder, compute: "f32", positions });
+  const states = encode(scope, frozen, cubes, { grid, shape: encoder, compute: "f32" });
   states.push(norm(scope.scope("norm"), states.at(-1)!, "f32"));
   const outputs = Object.fromEntries(states.map((state, i) => [`state.${i}`, state]));
   return forwardProgram({ name: "hidden_states", parameters, frozen, data: [data], outputs });
