@@ -74,18 +74,31 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }
 
+/** What a peer's script prints as its last line: the number it is about, and more of them. */
+export interface PeerReport {
+  readonly value: number;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
 /**
- * Runs a peer's script, which prints one JSON object with `value` as its last line.
+ * Runs a peer's script.
  *
  * @throws {Error} if it fails, with the end of what it said
  */
-export async function peerValue(python: string, script: string, args: readonly string[]): Promise<number> {
+export async function peerReport(python: string, script: string, args: readonly string[]): Promise<PeerReport> {
   const { success, stdout, stderr } = await new Deno.Command(python, { args: [script, ...args] }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
   if (!success) throw new Error(`${script} ${args.join(" ")} failed: ${text(stderr).slice(-500)}`);
-  const { value } = JSON.parse(text(stdout).split("\n").at(-1)!);
-  if (typeof value !== "number") throw new Error(`${script} ${args.join(" ")} printed no value: ${text(stdout)}`);
-  return value;
+  const report: PeerReport = JSON.parse(text(stdout).split("\n").at(-1)!);
+  if (typeof report.value !== "number") {
+    throw new Error(`${script} ${args.join(" ")} printed no value: ${text(stdout)}`);
+  }
+  return report;
+}
+
+/** The number that a peer's script is about. */
+export async function peerValue(python: string, script: string, args: readonly string[]): Promise<number> {
+  return (await peerReport(python, script, args)).value;
 }
 
 function round(value: number): number {

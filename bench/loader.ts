@@ -1,157 +1,175 @@
 /**
- * Reading of training rows: the loader, and below it the two ways to read a row, at once and in the background. Two
- * shapes: `demo` (24.6 KB of cubes and 2 x 8.2 KB of features a row) and `vit-l` (2.4 MB and 2 x 0.8 MB, the released
- * ViT-L teacher). Files are in the page cache unless --cold drops them before each pass.
+ * Shards: writing rows until they are sealed, and the loader that reads batches of them in random order. Rows are views of
+ * 16 frames of 224 x 224 (2.4 MB) and two levels of ViT-L features (1.6 MB), and the demo's (41 KB in all).
  *
- *     deno run -A bench/loader.ts [--shape demo|vit-l] [--rows 256] [--batch 32] [--repeats 5] [--dir FOLDER] [--cold]
+ *     TUBELET_PEER_PYTHON=... deno task bench loader [--filter read] [--rounds 5]
  *
- * The peer is h5py's `read_direct` of the same rows in random order from the same files, where TUBELET_PYTHON (or
- * python3) has h5py. All write into memory of several batches, as a training does.
+ * The peer is h5py: `write_direct` with the fsync inside the time (ours adds CRC-32 of every row, SHA-256 and a check of
+ * what was written), and `read_direct` of rows in random order. Files are in the page cache.
  */
-import { parseArgs } from "node:util";
+import process from "node:process";
 import { BatchLoader } from "../pipeline/loader.ts";
 import { rowOrder } from "../pipeline/row_order.ts";
 import { createFeaturesSet, FeatureShardWriter } from "../pipeline/shards/feature_shards.ts";
 import { cubeBytes, tokenCount } from "../pipeline/shards/frame_format.ts";
 import { createFramesSet, FrameShardWriter, type FramesSet } from "../pipeline/shards/frame_shards.ts";
+import { type Bench, type BenchContext, type BenchRow, type Measured, median, peerReport } from "./_bench.ts";
 
-const SHAPES = {
-  demo: { grid: [4, 4, 4], cube: [2, 8, 8, 3], width: 128, seen: 8 },
-  "vit-l": { grid: [8, 14, 14], cube: [2, 16, 16, 3], width: 1024, seen: 49 },
+const VIEW = {
+  name: "vit-l",
+  grid: [8, 14, 14],
+  cube: [2, 16, 16, 3],
+  width: 1024,
+  seen: 49,
+  rows: 64,
+  batch: 8,
 } as const;
+const DEMO = { name: "demo", grid: [4, 4, 4], cube: [2, 8, 8, 3], width: 128, seen: 8, rows: 2048, batch: 32 } as const;
+type Sizes = typeof VIEW | typeof DEMO;
+type Kind = "frames" | "features";
 
-const { values: flags } = parseArgs({
-  options: {
-    shape: { type: "string", default: "demo" },
-    rows: { type: "string", default: "256" },
-    batch: { type: "string", default: "32" },
-    repeats: { type: "string", default: "5" },
-    dir: { type: "string" },
-    cold: { type: "boolean", default: false },
-  },
-});
-const shape = SHAPES[flags.shape as keyof typeof SHAPES];
-const rows = Number(flags.rows), batch = Number(flags.batch), repeats = Number(flags.repeats);
-const folder = Deno.makeTempDirSync({ ...(flags.dir && { dir: flags.dir }) });
-try {
-  await measure();
-} finally {
-  Deno.removeSync(folder, { recursive: true });
-}
+export const bench: Bench = {
+  about: "Writing and reading of shards, in rows a second",
+  rows: [
+    ...(["frames", "features"] as const).flatMap((kind): BenchRow[] => [
+      { name: `write-${kind}`, unit: "rows/s", measure: (context) => writing(kind, context) },
+      { name: `read-${kind}`, unit: "rows/s", measure: (context) => reading(VIEW, [kind], context) },
+    ]),
+    { name: "read-demo", unit: "rows/s", measure: (context) => reading(DEMO, ["frames", "features"], context) },
+  ],
+};
 
-async function measure(): Promise<void> {
-  using frames = await makeFrames();
-  using features = await makeFeatures(frames);
-  const fields = [
-    { name: "cubes", set: frames, dataset: "/cubes" },
-    { name: "features/0", set: features, dataset: "/features/level_0" },
-    { name: "features/1", set: features, dataset: "/features/level_1" },
-  ];
-  const rowMb = fields.reduce((sum, { set, dataset }) => sum + set.rowBytes(dataset), 0) / 1e6;
-  const files = [frames, features].flatMap((set) => Array.from({ length: set.shards }, (_, i) => set.path(i)));
-  const memory = fields.map(({ set, dataset }) => new Uint8Array(3 * batch * set.rowBytes(dataset)).fill(1));
-  const results: Record<string, number[]> = {};
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    const order = rowOrder(rows, 1, repeat), steps = Math.floor(rows / batch);
-    const run = async (name: string, work: () => Promise<void>, count = steps * batch) => {
-      if (flags.cold) dropFromCache(files);
+async function writing(kind: Kind, context: BenchContext): Promise<Measured> {
+  const ours: number[] = [];
+  const theirs: number[] = [];
+  for (let round = 0; round < context.rounds; round++) {
+    using folder = temporaryFolder();
+    if (kind === "frames") {
       const began = performance.now();
-      await work();
-      (results[name] ??= []).push(count / ((performance.now() - began) / 1000));
-    };
-    // A first pass touches the buffers, which a training does once; the second is timed.
-    const place = (position: number) => {
-      const row = order(position % (steps * batch));
-      return { row, epoch: 0, item: row };
-    };
-    await using loader = new BatchLoader({ order: place, batch, fields, from: 0, until: 2 * steps * batch });
-    const pass = async () => {
-      for (let step = 0; step < steps; step++) (await loader.next()).release();
-    };
-    await pass();
-    await run("loader", pass);
-    const at = (i: number, field: number) => {
-      const bytes = fields[field]!.set.rowBytes(fields[field]!.dataset), slot = i % (3 * batch);
-      return memory[field]!.subarray(slot * bytes, (slot + 1) * bytes);
-    };
-    // deno-lint-ignore require-await
-    await run("at once", async () => {
-      for (let i = 0; i < rows; i++) {
-        fields.forEach(({ set, dataset }, f) => set.readRowSync(dataset, order(i), at(i, f)));
-      }
-    }, rows);
-    for (const lanes of [1, 4, 8]) {
-      await run(`background x${lanes}`, async () => {
-        const todo = Array(rows).keys();
-        const lane = async () => {
-          for (const i of todo) {
-            for (const [f, { set, dataset }] of fields.entries()) await set.readRow(dataset, order(i), at(i, f));
-          }
-        };
-        await Promise.all(Array.from({ length: lanes }, lane));
-      }, rows);
+      (await makeFrames(folder.path, VIEW))[Symbol.dispose]();
+      ours.push(perSecond(VIEW.rows, began));
+    } else {
+      using frames = await makeFrames(folder.path, VIEW);
+      const began = performance.now();
+      (await makeFeatures(folder.path, frames, VIEW))[Symbol.dispose]();
+      ours.push(perSecond(VIEW.rows, began));
     }
+    const peer = await h5pyRate(kind, "write", folder.path, context);
+    if (peer !== null) theirs.push(peer);
   }
-  if (flags.cold) dropFromCache(files);
-  const peer = h5pyRates(frames.folder, features.folder);
-  if (peer !== undefined) results["h5py"] = peer;
-  for (const [name, rates] of Object.entries(results)) {
-    const median = rates.sort((a, b) => a - b)[rates.length >> 1]!;
-    console.log(
-      `${name.padEnd(14)} ${median.toFixed(0).padStart(8)} rows/s ${(median * rowMb / 1000).toFixed(2)} GB/s`,
-    );
-  }
+  return compared(ours, theirs, rowMb(VIEW, [kind]), "sealed and checked");
 }
 
-function dropFromCache(files: readonly string[]): void {
-  const args = files.map((file) => `if=${file}`);
-  for (const file of args) {
-    new Deno.Command("dd", { args: [file, "iflag=nocache", "count=0"], stderr: "null" }).outputSync();
+async function reading(sizes: Sizes, kinds: readonly Kind[], context: BenchContext): Promise<Measured> {
+  using folder = temporaryFolder();
+  using frames = await makeFrames(folder.path, sizes);
+  using features = await makeFeatures(folder.path, frames, sizes);
+  const fields = [
+    { kind: "frames", name: "cubes", set: frames, dataset: "/cubes" },
+    { kind: "features", name: "features/0", set: features, dataset: "/features/level_0" },
+    { kind: "features", name: "features/1", set: features, dataset: "/features/level_1" },
+  ].filter(({ kind }) => kinds.includes(kind as Kind));
+  const { rows, batch } = sizes;
+  const ours: number[] = [];
+  const theirs: number[] = [];
+  const cores: number[] = [];
+  for (let round = 0; round < context.rounds; round++) {
+    const order = rowOrder(rows, 1, round);
+    const place = (position: number) => ({ row: order(position % rows), epoch: 0, item: order(position % rows) });
+    await using loader = new BatchLoader({ order: place, batch, fields, from: 0, until: 3 * rows });
+    const pass = async (passes: number) => {
+      for (let step = 0; step < passes * rows / batch; step++) (await loader.next()).release();
+    };
+    // The first pass touches the buffers, which a training does once.
+    await pass(1);
+    const began = performance.now(), before = process.cpuUsage();
+    await pass(2);
+    ours.push(perSecond(2 * rows, began));
+    const { user, system } = process.cpuUsage(before);
+    cores.push((user + system) / 1000 / (performance.now() - began));
+    const peer = kinds.length === 1
+      ? await h5pyRate(kinds[0]!, "read_direct", folder.path, context)
+      : await h5pyOnTheSame(frames.folder, features.folder, rows, batch, context);
+    if (peer !== null) theirs.push(peer);
   }
+  return compared(ours, theirs, rowMb(sizes, kinds), `${median(cores).toFixed(2)} cores`);
 }
 
-/** Rows a second of h5py on the same files, once per repeat; undefined where there is no h5py. */
-function h5pyRates(frames: string, features: string): number[] | undefined {
+function compared(ours: readonly number[], theirs: readonly number[], mb: number, note: string): Measured {
+  const rate = median(ours);
+  return {
+    ours: rate,
+    peer: theirs.length === 0 ? null : median(theirs),
+    peerName: theirs.length === 0 ? null : "h5py",
+    note: [`${mb.toFixed(2)} MB a row, ${(rate * mb / 1000).toFixed(2)} GB/s`, note].filter(Boolean).join(", "),
+  };
+}
+
+function rowMb({ grid, cube, width, seen }: Sizes, kinds: readonly Kind[]): number {
+  const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b);
+  const bytes = { frames: product(grid) * product(cube), features: 2 * grid[0] * seen * width * 2 };
+  return kinds.reduce((sum, kind) => sum + bytes[kind], 0) / 1e6;
+}
+
+function perSecond(rows: number, began: number): number {
+  return rows / ((performance.now() - began) / 1000);
+}
+
+function temporaryFolder(): { path: string } & Disposable {
+  const path = Deno.makeTempDirSync();
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+/** Rows a second of the peers' script for rows of {@linkcode VIEW}. */
+async function h5pyRate(
+  kind: Kind,
+  what: "write" | "read_direct",
+  folder: string,
+  { python, peers }: BenchContext,
+): Promise<number | null> {
+  if (python === null || peers === null) return null;
+  const args = ["--rows", String(VIEW.rows), "--repeats", "1", "--dir", folder];
+  const { detail } = await peerReport(python, `${peers}/h5py_shards.py`, args);
+  return (detail[kind] as Record<string, { rows_per_s: number }>)[what]!.rows_per_s;
+}
+
+/** Rows a second of h5py on our own files, all fields of a row. */
+async function h5pyOnTheSame(
+  frames: string,
+  features: string,
+  rows: number,
+  batch: number,
+  { python }: BenchContext,
+): Promise<number | null> {
+  if (python === null) return null;
   const code = `
 import glob, h5py, json, numpy, sys, time
-frames, features, rows, batch, repeats = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+frames, features, rows, batch = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 shards = [[h5py.File(p) for p in sorted(glob.glob(f + "/*.h5"))] for f in (frames, features)]
 fields = [[s["cubes"] for s in shards[0]]] + [[s[f"features/level_{i}"] for s in shards[1]] for i in (0, 1)]
 memory = [numpy.ones((3 * batch, *f[0].shape[1:]), f[0].dtype) for f in fields]
-rates = []
-for repeat in range(repeats):
-    order = numpy.random.default_rng(repeat).permutation(rows)
+for timed in range(2):
+    order = numpy.random.default_rng(timed).permutation(rows)
     began = time.perf_counter()
     for i, row in enumerate(map(int, order)):
         for field, into in zip(fields, memory):
             field[row // 128].read_direct(into, numpy.s_[row % 128], numpy.s_[i % (3 * batch)])
-    rates.append(rows / (time.perf_counter() - began))
-print(json.dumps(rates))`;
-  try {
-    const { success, stdout } = new Deno.Command(Deno.env.get("TUBELET_PYTHON") ?? "python3", {
-      args: ["-c", code, frames, features, ...[rows, batch, flags.cold ? 1 : repeats].map(String)],
-      stderr: "null",
-    }).outputSync();
-    if (success) return JSON.parse(new TextDecoder().decode(stdout));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  console.log("(no h5py to compare with: TUBELET_PYTHON names a python that has it)");
-  return undefined;
+print(json.dumps({"value": rows / (time.perf_counter() - began), "detail": {}}))`;
+  return (await peerReport(python, "-c", [code, frames, features, String(rows), String(batch)])).value;
 }
 
-async function makeFrames(): Promise<FramesSet> {
+async function makeFrames(folder: string, { grid, cube, rows }: Sizes): Promise<FramesSet> {
   const set = createFramesSet(folder, {
     dataset: "bench",
     split: "train",
     items: rows,
     rowsPerShard: 128,
-    grid: [...shape.grid],
-    cube: [...shape.cube],
+    grid: [...grid],
+    cube: [...cube],
     provenance: {},
   });
   const cubes = new Uint8Array(tokenCount(set.config) * cubeBytes(set.config)).map((_, i) => (i * 131) >> 3);
-  const count = shape.grid[0] * shape.cube[0];
+  const count = grid[0] * cube[0];
   for (let shard = 0; shard < set.shards; shard++) {
     const { row0, rows } = set.span(shard);
     using writer = new FrameShardWriter(set, shard, Array(rows).fill("clip"));
@@ -171,8 +189,7 @@ async function makeFrames(): Promise<FramesSet> {
   return set;
 }
 
-async function makeFeatures(frames: FramesSet) {
-  const { grid, width, seen } = shape;
+async function makeFeatures(folder: string, frames: FramesSet, { grid, width, seen }: Sizes) {
   const set = createFeaturesSet(folder, frames, {
     teacher: { name: "bench", sha256: "0".repeat(64), precision: "f32" },
     levels: [{ block: 1, width }, { block: 2, width }],
