@@ -47,6 +47,8 @@ function divisions({ clip, student, teacher }: Settings): string[] {
 }
 
 function maskProblems(settings: Settings): string[] {
+  // Nothing is masked in fine-tuning.
+  if (settings.student.weights !== null) return [];
   const { studentRatio, teacherRatio } = settings.masks;
   const { positions, studentVisible, teacherOnly } = maskCounts(settings);
   const grid = `of the ${positions} positions of a frame`;

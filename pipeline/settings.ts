@@ -90,7 +90,8 @@ export function resolveSettings(sources: SettingsSources): ResolvedSettings {
   if (origins["run.run"] === "default") values.set("run.run", `runs/${name ?? "tubelet"}`);
   if (problems.length > 0) throw new SettingsError(problems);
   const settings = settingsSchema.parse(nest(values));
-  const impossible = impossibleCombinations(settings);
+  // With a given student the sizes of its network are not known yet: `withStudentSizes` checks.
+  const impossible = settings.student.weights === null ? impossibleCombinations(settings) : [];
   if (impossible.length > 0) throw new SettingsError(impossible);
   return { settings, origins, preset: name };
 }

@@ -1,6 +1,6 @@
 /** Tasks that run the chain of stages or one stage of it: progress on the terminal, a summary at the end, `--json`. */
 import { type ChainResult, runChain } from "../pipeline/chain.ts";
-import type { Stage } from "../pipeline/settings.ts";
+import { describeFlags, type Stage } from "../pipeline/settings.ts";
 import { notedProgress } from "./_last_words.ts";
 import { showProgress } from "./_progress.ts";
 import { summaryLines } from "./_summary.ts";
@@ -14,9 +14,30 @@ export interface ChainTaskOptions extends Pick<Task, "name" | "about" | "example
   until?: Stage;
 }
 
+/** Stages that work with an encoder, which may be given. */
+const WITH_ENCODER: readonly Stage[] = ["finetune", "evaluate", "probe", "report"];
+
 /** Makes the task. */
 export function chainTask({ only, until, ...task }: ChainTaskOptions): Task {
-  return { ...task, run: (context) => run(context, { ...(only && { only }), ...(until && { until }) }) };
+  if (!only || !WITH_ENCODER.includes(only)) {
+    return { ...task, run: (context) => run(context, { ...(only && { only }), ...(until && { until }) }) };
+  }
+  return {
+    ...task,
+    // A task of one stage needs no flags that name stages.
+    settings: describeFlags().map(({ path }) => path).filter((path) => !/^run\.(?:from|until|only)$/.test(path)),
+    flags: [{
+      flag: "from",
+      kind: "text",
+      about: "Run, folder or file of weights whose encoder is taken, the same as --student",
+      standsFor: "student",
+    }],
+    run: (context) => {
+      // With a given encoder the clips are all that fine-tuning needs: it prepares them itself.
+      const isAll = only === "finetune" && context.settings.student.weights !== null;
+      return run(context, isAll ? { until: only } : { only });
+    },
+  };
 }
 
 async function run(

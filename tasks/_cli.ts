@@ -113,13 +113,20 @@ function parse(task: Task, args: readonly string[]): Usage {
     Object.fromEntries(
       flags.map(({ flag }) => [flag, parsed[flag] ?? undefined]).filter(([, value]) => value !== undefined),
     );
+  const flags: Record<string, unknown> = given(settings);
+  for (const { flag, standsFor } of task.flags ?? []) {
+    const value = parsed[flag];
+    if (standsFor === undefined || typeof value !== "string") continue;
+    if (standsFor in flags) problems.push(`--${flag} and --${standsFor} are one setting: leave one of them out`);
+    flags[standsFor] = value;
+  }
   return {
     help: parsed["help"] === true,
     preset: parsed["preset"] as string | undefined,
     config: parsed["config"] as string | undefined,
     words,
-    own: given(task.flags ?? []),
-    flags: given(settings),
+    own: given((task.flags ?? []).filter(({ standsFor }) => standsFor === undefined)),
+    flags,
     problems,
   };
 }

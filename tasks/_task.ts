@@ -9,6 +9,8 @@ export interface OwnFlag {
   kind: "boolean" | "text";
   /** One sentence, no final stop. */
   about: string;
+  /** Flag, without dashes, of the setting that it is another name for. @default it is no setting */
+  standsFor?: string;
 }
 
 /** What a task's function gets. */

@@ -6,5 +6,11 @@ await main(chainTask({
   name: "finetune",
   only: "finetune",
   about: "Fine-tunes the pre-trained student on labelled clips, beside the same network from random weights.",
-  examples: [{ command: "deno task finetune --run runs/demo", about: "Both networks under one protocol" }],
+  examples: [
+    { command: "deno task finetune --run runs/demo", about: "Both networks under one protocol" },
+    {
+      command: "deno task finetune --from runs/k400 --data ucf.csv --videos clips/ --run runs/ucf --no-scratch",
+      about: "Another run's student on other clips, classes, frames and sizes",
+    },
+  ],
 }));

@@ -4,6 +4,7 @@
  */
 import os from "node:os";
 import { cubeLayout } from "../../decoders/cubes.ts";
+import { tokensOf } from "../../models/shapes.ts";
 import { reconstruction } from "../../models/videomae.ts";
 import { readMetrics } from "../metrics.ts";
 import type { ReportClip } from "../report/report_data.ts";
@@ -15,7 +16,7 @@ import { Network } from "../training/network.ts";
 import { amdInputs, teacherPositions, videoMaeInputs } from "../training/mask_draws.ts";
 import { checkpointParameters } from "../training/weights.ts";
 import type { ChainState, ReportResult } from "./chain_state.ts";
-import { computeType, learnsFrom, maskSizes, studentShape } from "./stage_context.ts";
+import { computeType, learnsFrom, maskSizes, studentShape, tokenGrid } from "./stage_context.ts";
 
 /** Clips that the report shows. */
 const SHOWN_CLIPS = 4;
@@ -96,8 +97,14 @@ async function shownClips(state: ChainState): Promise<ReportClip[]> {
   }));
 }
 
-/** The masks of the first epoch, as a step of AMD has them; without a teacher it sees what the student sees. */
+/** The masks of the first epoch; without a teacher no token is its own, without pre-training all are seen. */
 function shownMasks(settings: Settings, rows: readonly number[]): ReadonlyMap<string, Int32Array> {
+  const none = new Int32Array(0);
+  if (learnsFrom(settings) === "nothing") {
+    const all = tokensOf(tokenGrid(settings));
+    const seen = Int32Array.from({ length: rows.length * all }, (_, i) => i % all);
+    return new Map([["student_tokens", seen], ["hidden_tokens", none], ["teacher_only_tokens", none]]);
+  }
   const sizes = maskSizes(settings), { seed } = settings.run;
   const drawn = rows.map((row) => ({ row, epoch: 0 }));
   if (learnsFrom(settings) === "teacher") {
@@ -107,7 +114,7 @@ function shownMasks(settings: Settings, rows: readonly number[]): ReadonlyMap<st
   return new Map([
     ["student_tokens", tokens.get("visible_tokens")!],
     ["hidden_tokens", tokens.get("hidden_tokens")!],
-    ["teacher_only_tokens", new Int32Array(0)],
+    ["teacher_only_tokens", none],
   ]);
 }
 

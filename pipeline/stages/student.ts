@@ -96,28 +96,23 @@ function isRun(path: string): boolean {
 
 /**
  * Settings with the sizes of the encoder that they name, where a run or an exported folder tells them and neither a flag
- * nor a file does.
+ * nor a file does, and checks them.
  *
  * @throws {SettingsError} if other settings do not fit those sizes
  */
 export function withStudentSizes(resolved: ResolvedSettings): ResolvedSettings {
-  const { student: { weights }, clip } = resolved.settings;
-  const config = weights === null ? undefined : join(weights, "config.json");
-  if (config === undefined || !fs.existsSync(config)) return resolved;
-  const told = toldSizes(config);
+  const { weights } = resolved.settings.student;
+  if (weights === null) return resolved;
+  const config = join(weights, "config.json"), told = fs.existsSync(config) ? toldSizes(config) : undefined;
   const settings = structuredClone(resolved.settings), origins = { ...resolved.origins };
   for (const path of SIZES) {
-    if (origins[path] === "flag" || origins[path] === "file") continue;
+    if (told === undefined || origins[path] === "flag" || origins[path] === "file") continue;
     const [group, name] = path.split(".") as ["student", "width"];
     settings[group][name] = told[path];
     origins[path] = "file";
   }
   const problems = impossibleCombinations(settings);
-  if (problems.length > 0) {
-    const sizes = `cubes of ${settings.clip.tubelet} x ${settings.clip.patch} x ${settings.clip.patch}`;
-    const cut = settings.clip.patch === clip.patch && settings.clip.tubelet === clip.tubelet ? "" : ` with ${sizes}`;
-    throw new SettingsError(problems.map((problem) => `${problem} (${weights} is an encoder${cut})`));
-  }
+  if (problems.length > 0) throw new SettingsError(problems);
   return { ...resolved, settings, origins };
 }
 

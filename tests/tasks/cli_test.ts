@@ -1,5 +1,6 @@
 /** The frame of every task: flags, help, JSON line, exit codes, errors and signals. */
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
+import { chainTask } from "../../tasks/_chain_task.ts";
 import { describeFlags } from "../../pipeline/settings.ts";
 import { presets } from "../../pipeline/presets/mod.ts";
 import { type Host, runTask, type Task, type TaskContext } from "../../tasks/_cli.ts";
@@ -105,6 +106,19 @@ Deno.test("a task takes the settings, flags and words it names and no others", a
   const host = new TestHost();
   assertEquals(await runTask(taskOf(() => assert(false), inspect), ["a", "b", "--size", "32"], host), 2);
   assertMatch(host.errors[0] ?? "", /--size is no flag of inspect.*\n {2}inspect takes 1 of PATH: found 2$/s);
+});
+
+Deno.test("a task may have its own name for a setting, and then takes one of the two", async () => {
+  const finetune = chainTask({ name: "finetune", only: "finetune", about: "Fine-tunes", examples: [] });
+  const { settings, flags } = finetune, named = { ...(settings && { settings }), ...(flags && { flags }) };
+  const given = await settingsFor(["--from", "runs/a", "--size", "24", "--student-width", "48"], named);
+  assertEquals([given.settings.student.weights, given.own], ["runs/a", {}]);
+  const host = new TestHost();
+  const both = ["--from=runs/a", "--student=runs/b"];
+  assertEquals(await runTask(taskOf(() => assert(false), named), both, host), 2);
+  assertStringIncludes(host.errors[0]!, "--from and --student are one setting");
+  // Elsewhere --from is a stage.
+  assertEquals((await settingsFor(["--from", "teach"])).settings.run.from, "teach");
 });
 
 Deno.test("--help shows every flag and preset with its default, and runs nothing", async () => {

@@ -120,6 +120,7 @@ export function sampleReport(): ReportData {
         chance: 0.125,
         student: 0.81,
         scratch: 0.666,
+        top5: { student: 0.97, scratch: 0.912 },
         others: [{ name: "nearest neighbours, student", accuracy: 0.58 }],
       },
       probe: { knn: 0.58, linear: 0.6, knnScratch: 0.3, linearScratch: 0.4, chance: 0.125 },

@@ -1,5 +1,5 @@
 /** The page: complete, loads nothing, escapes everything, and its pictures are pictures. */
-import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { decode } from "fast-png";
 import { commandLine } from "../../../pipeline/report/_data_section.ts";
 import { confusionSection } from "../../../pipeline/report/_confusion_section.ts";
@@ -86,6 +86,22 @@ Deno.test("the page has all its parts, loads nothing and runs no script", async 
   assertFalse(/url\(|@import/.test(page));
   assertShows(page, `content="default-src 'none'; img-src data:; style-src 'unsafe-inline'"`);
   assert(page.length < 3e6, `${page.length} characters`);
+});
+
+Deno.test("the result has top-5, and classes are listed with the worst first", async () => {
+  const page = flat(await reportPage(sampleReport()));
+  assertStringIncludes(page, '<th scope="col" class="n">Top-5</th>');
+  assertMatch(page, /distilled student<\/th> ?<td class="n"><b>81\.0 %<\/b><\/td>.*?<td class="n">97\.0 %<\/td>/);
+  const counts = [3, 1, 0, 0, 5, 0, 2, 1, 1];
+  // One clip of the last class has no answer.
+  const section = flat(confusionSection({ classes: ["a", "b", "c"], counts, clips: [4, 5, 5] }).markup);
+  const table = section.slice(section.indexOf("By class"));
+  const rows = [...table.matchAll(/<th scope="row">(\w)<\/th> ?<td class="n">([^<]*)<\/td> ?<td class="n">([^<]*)</g)];
+  assertEquals(rows.map(([, name, share, right]) => [name, share, right]), [
+    ["c", "20.0 %", "1 of 5"],
+    ["a", "75.0 %", "3 of 4"],
+    ["b", "100.0 %", "5 of 5"],
+  ]);
 });
 
 Deno.test("the page can be read without eyes: language, headings in order, texts for pictures, heads of tables", async () => {
