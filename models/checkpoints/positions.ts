@@ -1,7 +1,7 @@
 /**
  * Position tables that checkpoints keep: learned ones, and MAE's sines and cosines. A table of another grid is interpolated
  * as MAE's and VideoMAE's fine-tuning scripts do: bicubic over rows and columns (PyTorch's, aligned at the pixels' edges); a
- * picture's table is repeated over time; a row for the class token in front is taken off. Tables of square grids only.
+ * picture's table is repeated over time; the row of a class token in front is kept or taken off. Tables of square grids only.
  */
 import { type TokenGrid, tokensOf } from "../shapes.ts";
 import type { Shape } from "../tensor/mod.ts";
@@ -12,12 +12,18 @@ export const POSITION_NAMES: readonly string[] = [
   "vit.embeddings.position_embeddings",
 ];
 
+/** Options of {@linkcode fitPositions}. */
+export interface FitPositionsOptions {
+  /** Whether the row of a class token, 0 where the table has none, stands in front. @default false */
+  readonly classToken?: boolean;
+}
+
 /**
  * A stored table for a grid.
  *
  * @param table Row-major.
  * @param shape `[1, N, D]` or `[N, D]`, N the tokens of a square grid of as many slots as wanted, or of one.
- * @returns `[tokens, D]`
+ * @returns `[tokens, D]`, or `[1 + tokens, D]` with a class token
  * @throws {TypeError} if N is of no such grid
  *
  * @example
@@ -29,7 +35,12 @@ export const POSITION_NAMES: readonly string[] = [
  * assertEquals(fitPositions(Float32Array.of(3, 4), [1, 1, 2], { slots: 2, rows: 1, columns: 1 }), Float32Array.of(3, 4, 3, 4));
  * ```
  */
-export function fitPositions(table: Float32Array, shape: Shape, grid: TokenGrid): Float32Array<ArrayBuffer> {
+export function fitPositions(
+  table: Float32Array,
+  shape: Shape,
+  grid: TokenGrid,
+  { classToken = false }: FitPositionsOptions = {},
+): Float32Array<ArrayBuffer> {
   const [stored, width] = shape.slice(-2) as [number, number];
   const from = gridOf(stored, grid) ?? gridOf(stored - 1, grid);
   if (shape.length < 2 || from === undefined) {
@@ -38,14 +49,17 @@ export function fitPositions(table: Float32Array, shape: Shape, grid: TokenGrid)
         `as ${grid.slots} x ${grid.rows} x ${grid.columns} tokens need it`,
     );
   }
-  let values: Float32Array<ArrayBuffer> = table.slice((stored - tokensOf(from)) * width);
+  const before = (stored - tokensOf(from)) * width;
+  let values: Float32Array<ArrayBuffer> = table.slice(before);
   const { slots, rows, columns } = from;
   values = resized(values, rows, grid.rows, columns * width);
   values = resized(values, columns, grid.columns, width);
-  if (slots === grid.slots) return values;
-  const repeated = new Float32Array(grid.slots * values.length);
-  for (let slot = 0; slot < grid.slots; slot++) repeated.set(values, slot * values.length);
-  return repeated;
+  const repeats = grid.slots / slots, first = classToken ? width : 0;
+  if (repeats === 1 && first === 0) return values;
+  const whole = new Float32Array(first + repeats * values.length);
+  whole.set(table.subarray(0, Math.min(first, before)));
+  for (let i = 0; i < repeats; i++) whole.set(values, first + i * values.length);
+  return whole;
 }
 
 /** The square grid of so many tokens: with the slots wanted, else with one. */

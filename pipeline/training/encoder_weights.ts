@@ -71,9 +71,11 @@ function list(what: string, names: readonly string[]): string {
   return `${names.length} ${what}: ${names.slice(0, SHOWN).join(", ")}${more}`;
 }
 
-async function storedPositions(file: WeightsSource, { grid }: ReadEncoderOptions) {
+async function storedPositions(file: WeightsSource, { grid, specs }: ReadEncoderOptions) {
   const name = POSITION_NAMES.find((name) => file.tensors.has(name));
   if (name === undefined) return [];
   const { shape } = file.tensors.get(name)!;
-  return [[`positions.${shape.at(-1)}`, fitPositions(await file.readFloats(name), shape, grid)]] as const;
+  const classToken = specs.some(({ name }) => /^(?:encoder\.)?cls_token$/.test(name));
+  const table = fitPositions(await file.readFloats(name), shape, grid, { classToken });
+  return [[`positions.${shape.at(-1)}`, table]] as const;
 }
