@@ -11,6 +11,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type Bench, type BenchContext, type BenchLine, benchLine } from "./_bench.ts";
 
 const FOLDER = new URL("./", import.meta.url);
+/** Scripts of this folder that are called by themselves. */
+const NO_ROWS = ["main.ts", "amd_vs_videomae.ts"];
 /** Scripts of the peers: one JSON line each. */
 const PEERS = new URL("../../shared/baselines", import.meta.url).pathname;
 
@@ -21,7 +23,8 @@ const flags = parseArgs(Deno.args, {
 });
 const [name] = flags._.map(String);
 const known = [...Deno.readDirSync(FOLDER)].map((entry) => entry.name)
-  .filter((file) => /^[a-z][a-z_0-9]*\.ts$/.test(file) && file !== "main.ts").map((file) => file.slice(0, -3)).sort();
+  .filter((file) => /^[a-z][a-z_0-9]*\.ts$/.test(file) && !NO_ROWS.includes(file)).map((file) => file.slice(0, -3))
+  .sort();
 if (flags.help || name === undefined || !known.includes(name)) {
   console.error(`Usage: deno task bench NAME [--filter ROW] [--json] [--rounds 3] [--csv FILE]`);
   console.error(`NAME is one of ${known.join(", ")}${name === undefined || flags.help ? "" : `, not ${name}`}`);

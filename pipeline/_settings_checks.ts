@@ -52,6 +52,12 @@ function maskProblems(settings: Settings): string[] {
   const { studentRatio, teacherRatio } = settings.masks;
   const { positions, studentVisible, teacherOnly } = maskCounts(settings);
   const grid = `of the ${positions} positions of a frame`;
+  if (settings.masks.teacherMasks === "fresh" && settings.alignment.teacherMode === "cached") {
+    return ["--teacher-masks fresh has no features in any cache: take --teacher-mode online with it"];
+  }
+  if (settings.masks.teacherMasks === "fresh" && settings.masks.studentMasks === "fixed") {
+    return ["--student-masks fixed cannot lie inside masks of --teacher-masks fresh: leave one of them out"];
+  }
   if (teacherRatio >= studentRatio) {
     return [
       `--teacher-ratio ${teacherRatio} hides as much as --student-ratio ${studentRatio} or more: ` +

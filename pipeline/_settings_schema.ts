@@ -96,6 +96,10 @@ const masks = z.strictObject({
     about: "Share of the cubes hidden from the teacher, below the student's",
     affects: ["teach", "pretrain"],
   }),
+  teacherMasks: choice("fixed", ["fixed", "fresh"], {
+    about: "Keep the teacher's mask of a view, as cached features need it, or draw it anew in every epoch",
+    affects: ["pretrain"],
+  }),
   studentMasks: choice("fresh", ["fresh", "fixed"], {
     about: "Draw the student's masks anew in every epoch, or keep those of the first",
     affects: ["pretrain"],

@@ -69,7 +69,9 @@ export async function pretrain(
   const drawnFor = (rows: readonly BatchRow[]) => {
     return settings.masks.studentMasks === "fresh" ? rows : rows.map(({ row }) => ({ row, epoch: 0 }));
   };
-  const masks = features ? storedMasks(features) : (row: number) => teacherPositions(sizes, seed, row);
+  const masks = features ? storedMasks(features) : (row: number, epoch: number) => {
+    return teacherPositions(sizes, seed, row, settings.masks.teacherMasks === "fresh" ? epoch : undefined);
+  };
   return await runTraining(context, {
     name: "pretrain",
     engine,
@@ -87,11 +89,15 @@ export async function pretrain(
       ...(features ? featureFields(features) : []),
     ],
     ...(features ? { view: viewOf(features.config) } : {}),
-    draw: (rows) =>
-      teacher === undefined ? videoMaeInputs(drawnFor(rows), sizes, seed, "student mask") : new Map([
-        ...amdInputs(drawnFor(rows), masks, sizes, seed),
-        ...(features ? [] : teacherInputs(rows.map(({ row }) => row), masks, sizes)),
-      ]),
+    draw: (rows) => {
+      const drawn = drawnFor(rows);
+      if (teacher === undefined) return videoMaeInputs(drawn, sizes, seed, "student mask");
+      const teachers = features ? [] : teacherInputs(drawn.keys().toArray(), (i) => {
+        const { row, epoch } = drawn[i]!;
+        return masks(row, epoch);
+      }, sizes);
+      return new Map([...amdInputs(drawn, masks, sizes, seed), ...teachers]);
+    },
     identity,
   });
 }

@@ -27,9 +27,15 @@ export interface BatchRow {
 /** How the teacher's masks come about; part of what feature shards are hashed by. */
 export const TEACHER_MASK_RULE = "first positions of a seeded permutation per row, ascending";
 
-/** The positions that the teacher sees of a view, ascending. */
-export function teacherPositions({ positions, teacher }: MaskSizes, seed: number, row: number): Uint32Array {
-  return permutation(positions, seed, "teacher mask", row).slice(0, teacher).sort();
+/** The positions that the teacher sees of a view, ascending; of one epoch, or always. */
+export function teacherPositions(
+  { positions, teacher }: MaskSizes,
+  seed: number,
+  row: number,
+  epoch?: number,
+): Uint32Array {
+  const place = epoch === undefined ? [row] : [row, epoch];
+  return permutation(positions, seed, "teacher mask", ...place).slice(0, teacher).sort();
 }
 
 /** `teacher_tokens`, [rows, Nt], for the positions that the teacher sees of each row. */
@@ -64,17 +70,17 @@ export function videoMaeInputs(
 /**
  * The token lists of an AMD step: a fresh student mask inside the teacher's.
  *
- * @param masks The teacher's positions of a row, ascending.
+ * @param masks The teacher's positions of a row in an epoch, ascending.
  */
 export function amdInputs(
   rows: readonly BatchRow[],
-  masks: (row: number) => ArrayLike<number>,
+  masks: (row: number, epoch: number) => ArrayLike<number>,
   { slots, positions, student, teacher }: MaskSizes,
   seed: number,
 ): Map<string, Int32Array> {
   const drawn = rows.map(({ row, epoch }) => {
     const order = permutation(teacher, seed, "student mask", epoch, row);
-    return amdMask(Uint32Array.from(masks(row)), order, student, slots, positions);
+    return amdMask(Uint32Array.from(masks(row, epoch)), order, student, slots, positions);
   });
   return new Map([
     ["student_tokens", stacked(drawn.map((mask) => mask.studentTokens))],

@@ -111,6 +111,12 @@ Deno.test("fixed masks train on the first epoch's in every epoch, one alignment 
     // Two steps an epoch.
     assertEquals(fixed.slice(0, 2).map(({ loss }) => loss), fresh.slice(0, 2).map(({ loss }) => loss));
     assertNotEquals(fixed[2]!.loss, fresh[2]!.loss);
+    const online = { "teacher-mode": "online", "teacher-masks": "fresh" };
+    const both = await curve("both", online);
+    assertEquals(both.length, fresh.length);
+    assertNotEquals(both[0]!.loss, fresh[0]!.loss);
+    assertThrows(() => of(folder, { "teacher-masks": "fresh" }), SettingsError, "take --teacher-mode online");
+    assertThrows(() => of(folder, { ...online, "student-masks": "fixed" }), SettingsError, "cannot lie inside");
     const direct = await curve("direct", { "generation-weight": "0", "pretrain-epochs": "1" });
     assertEquals([direct[0]!["direct"], direct[0]!["generation"]], [fresh[0]!["direct"], undefined]);
     assertThrows(
