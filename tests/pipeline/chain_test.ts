@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type ChainResult, runChain } from "../../pipeline/chain.ts";
 import { readMetrics } from "../../pipeline/metrics.ts";
@@ -6,6 +7,7 @@ import { silentProgress } from "../../pipeline/progress.ts";
 import { resolveSettings, SettingsError } from "../../pipeline/settings.ts";
 import { ShardError } from "../../pipeline/shards/shard_error.ts";
 import { makeClip } from "../decoders/_clips.ts";
+import { patch } from "./shards/_sets.ts";
 import { tinyFlags } from "./_tiny_run.ts";
 
 interface Trial {
@@ -15,7 +17,7 @@ interface Trial {
 }
 
 async function inTrial(body: (trial: Trial) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "tubelet_chain_" });
+  const folder = await Deno.makeTempDir({ prefix: "tubelet chain ü " });
   const warnings: string[] = [];
   const run = (flags: Record<string, string> = {}, signal = new AbortController().signal) =>
     runChain({
@@ -153,3 +155,46 @@ Deno.test("an interruption in the middle of a stage is gone on from", async () =
     assertEquals(steps, Array.from({ length: 80 }, (_, i) => i + 1));
   });
 });
+
+for (const kind of ["frames", "features"]) {
+  Deno.test(`a byte that flips, a file that is cut or one that is gone among the ${kind} stops a training by name`, async () => {
+    await inTrial(async ({ folder, run }) => {
+      await run({ until: "teach" });
+      const sets = join(folder, "cache", kind);
+      const inSets = [...Deno.readDirSync(sets)].map(({ name }) => join(sets, name));
+      // The training clips lie in three shards, the validation clips in two.
+      const set = inSets.find((path) => existsSync(join(path, "shard-00002.h5")))!;
+      const path = join(set, "shard-00001.h5"), whole = await Deno.readFile(path);
+      const { datasets } = JSON.parse(await Deno.readTextFile(join(set, "shard-00001.json")));
+      const { offset, bytes } = datasets[kind === "frames" ? "/cubes" : "/features/level_1"];
+      const damages: [string, () => void, RegExp][] = [
+        ["flipped", () => {
+          // One bit in every row, so that any epoch meets one.
+          for (let row = 0; row < 7; row++) {
+            patch(path, offset + row * bytes / 7 + 3, (found) => void (found[0]! ^= 16));
+          }
+        }, /row \d+ has CRC-32 \w+, expected \w+: the bytes are damaged/],
+        ["cut", () => Deno.truncateSync(path, 100), /shard-00001\.h5/],
+      ];
+      for (const [name, damage, message] of damages) {
+        const metrics = join(folder, name, "metrics.jsonl");
+        const training = run({ run: join(folder, name), until: "pretrain", "pretrain-epochs": "4000" });
+        const watch = setInterval(() => {
+          if (readMetrics(metrics).filter(({ stage }) => stage === "pretrain").length < 4) return;
+          clearInterval(watch);
+          damage();
+        }, 20);
+        const error = await assertRejects(() => training, ShardError);
+        clearInterval(watch);
+        assert(message.test(error.message) && error.message.includes(path), error.message);
+        const steps = readMetrics(metrics).filter(({ stage }) => stage === "pretrain");
+        assert(steps.length >= 4 && steps.length < 8000 && steps.every(({ loss }) => Number.isFinite(loss)));
+        await Deno.writeFile(path, whole);
+      }
+      await Deno.remove(path);
+      const error = await assertRejects(() => run({ until: "pretrain" }), ShardError);
+      assertStringIncludes(error.message, path);
+      assertEquals(readMetrics(join(folder, "run", "metrics.jsonl")).filter(({ stage }) => stage === "pretrain"), []);
+    });
+  });
+}

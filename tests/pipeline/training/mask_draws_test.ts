@@ -52,6 +52,39 @@ Deno.test("over many epochs a student sees each of the teacher's positions equal
   counts.forEach((count) => assertAlmostEquals(count / epochs, p, spread));
 });
 
+Deno.test("a view's students are drawn evenly from the teacher's 49 positions, pair by pair, and never repeat", () => {
+  const epochs = 3000, [n, k] = [49, 20];
+  const single = new Float64Array(n), pairs = new Float64Array(n * n), seen = new Set<string>();
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    const inputs = amdInputs([{ row: 5, epoch }], masks, sizes, 3);
+    const places = inputs.get("student_rows")!.slice(0, k);
+    const student = Array.from(inputs.get("student_tokens")!.subarray(0, k));
+    assertEquals(
+      student,
+      Array.from(places, (place) => masks(5)[place]!),
+      "The student sees what the teacher does not",
+    );
+    seen.add(student.join());
+    for (const i of places) {
+      single[i]!++;
+      for (const j of places) if (i < j) pairs[i * n + j]!++;
+    }
+  }
+  assertEquals(seen.size, epochs);
+  // Drawn without putting back, the counts have (1 - k / n) n / (n - 1) of the variance that chi-square takes for granted.
+  const expected = epochs * k / n;
+  const chiSquare = single.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0) /
+    ((1 - k / n) * n / (n - 1));
+  // 48 degrees of freedom: 0.1 % lie below 23.3, 0.1 % above 84.0.
+  assert(chiSquare > 23.3 && chiSquare < 84.0, `chi-square is ${chiSquare}`);
+  const p = k * (k - 1) / (n * (n - 1)), spread = Math.sqrt(epochs * p * (1 - p));
+  const deviations = Array.from({ length: n }, (_, i) => Array.from(pairs.subarray(i * n + i + 1, (i + 1) * n)))
+    .flat().map((count) => (count - epochs * p) / spread);
+  assertEquals(deviations.length, n * (n - 1) / 2);
+  const largest = Math.max(...deviations.map(Math.abs));
+  assert(largest < 4.5, `A pair is ${largest} standard deviations off`);
+});
+
 Deno.test("over many rows a teacher sees each position equally often, and never changes its mind about a row", () => {
   const rows = 2000;
   const counts = new Float64Array(196);
