@@ -32,6 +32,8 @@ export interface Student {
 
 /** What settings of a network its weights fix. */
 const SIZES = ["student.width", "student.depth", "student.heads", "clip.patch", "clip.tubelet"] as const;
+/** What it was trained on, which a network may leave behind. */
+const CLIPS = ["clip.frames", "clip.size", "clip.stride", "clip.sampling"] as const;
 
 /**
  * Finds the encoder.
@@ -78,7 +80,7 @@ export async function resolveStudent(
 }
 
 /** The file of weights that a path stands for: a run's newest whole checkpoint, a folder's model, or the file itself. */
-async function weightsFile(path: string, warn: (message: string) => void): Promise<string> {
+export async function weightsFile(path: string, warn: (message: string) => void): Promise<string> {
   if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
   if (!isRun(path)) return join(path, MODEL_FILE);
   const checkpoint = await new CheckpointFolder(join(path, "checkpoints"), 1, warn).latest();
@@ -98,17 +100,22 @@ function isRun(path: string): boolean {
  * Settings with the sizes of the encoder that they name, where a run or an exported folder tells them and neither a flag
  * nor a file does, and checks them.
  *
+ * @param options Whether frames and size of the clips are taken over as well.
  * @throws {SettingsError} if other settings do not fit those sizes
  */
-export function withStudentSizes(resolved: ResolvedSettings): ResolvedSettings {
+export function withStudentSizes(
+  resolved: ResolvedSettings,
+  { clips = false }: { readonly clips?: boolean } = {},
+): ResolvedSettings {
   const { weights } = resolved.settings.student;
   if (weights === null) return resolved;
   const config = join(weights, "config.json"), told = fs.existsSync(config) ? toldSizes(config) : undefined;
   const settings = structuredClone(resolved.settings), origins = { ...resolved.origins };
-  for (const path of SIZES) {
-    if (told === undefined || origins[path] === "flag" || origins[path] === "file") continue;
+  for (const path of clips ? [...SIZES, ...CLIPS] : SIZES) {
+    const value = told?.[path];
+    if (value === undefined || origins[path] === "flag" || origins[path] === "file") continue;
     const [group, name] = path.split(".") as ["student", "width"];
-    settings[group][name] = told[path];
+    settings[group][name] = value as number;
     origins[path] = "file";
   }
   const problems = impossibleCombinations(settings);
@@ -116,17 +123,20 @@ export function withStudentSizes(resolved: ResolvedSettings): ResolvedSettings {
   return { ...resolved, settings, origins };
 }
 
-function toldSizes(path: string): Record<typeof SIZES[number], number> {
+function toldSizes(path: string): { readonly [path in typeof SIZES[number] | typeof CLIPS[number]]?: string | number } {
   const config = JSON.parse(fs.readFileSync(path, "utf8"));
-  const own = config.settings as Settings | undefined;
-  const { encoder: { width, depth, heads }, cube: { patch, tubelet } } = own
-    ? { encoder: own.student, cube: own.clip }
-    : hubSizes(config);
+  const own = config.settings as Settings | undefined, hub = own ? undefined : hubSizes(config);
+  const { width, depth, heads } = own?.student ?? hub!.encoder;
+  const { patch, tubelet } = own?.clip ?? hub!.cube;
+  const clips = own?.clip ?? { frames: hub!.grid.slots * tubelet, size: hub!.grid.rows * patch };
   return {
     "student.width": width,
     "student.depth": depth,
     "student.heads": heads,
     "clip.patch": patch,
     "clip.tubelet": tubelet,
+    "clip.frames": clips.frames,
+    "clip.size": clips.size,
+    ...(own && { "clip.stride": own.clip.stride, "clip.sampling": own.clip.sampling }),
   };
 }
