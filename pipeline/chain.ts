@@ -10,6 +10,7 @@ import type { RunSummary } from "./report/report_data.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { type ResolvedSettings, resultSettings, SettingsError, STAGES } from "./settings.ts";
 import { configHash, type Json } from "./shards/config_hash.ts";
+import { withAdvice } from "./shards/shard_error.ts";
 import type { ChainState } from "./stages/chain_state.ts";
 import { type StageDefinition, stageDefinitions } from "./stages/definitions.ts";
 import { withStudentSizes } from "./stages/student.ts";
@@ -76,13 +77,22 @@ export async function runChain(given: ChainOptions): Promise<ChainResult> {
       stage.keep(state, await doneBefore(state, stage, hash));
       continue;
     }
-    const { result, seconds, skipped } = await run.stages.run(stage.name, hash, () => stage.work(state, hash), {
+    const { result, seconds, skipped } = await run.stages.run(stage.name, hash, () => advised(stage, state, hash), {
       isWhole: stage.isWhole,
     });
     stage.keep(state, result);
     outcomes.push({ name: stage.name, seconds, skipped });
   }
   return { summary: state.summary(), report: state.results.report?.path };
+}
+
+/** The work of a stage; what is wrong with a shard comes with what mends it. */
+async function advised(stage: StageDefinition, state: ChainState, hash: string): Promise<Json> {
+  try {
+    return await stage.work(state, hash);
+  } catch (error) {
+    throw withAdvice(error);
+  }
 }
 
 /** The result of a stage that this call only builds upon. */

@@ -1,4 +1,5 @@
 /** The error of a shard that is missing, damaged or not what its sidecar says, and the two checks of bytes that raise it. */
+import { dirname } from "node:path";
 import { crc32 } from "./_positional.ts";
 
 /** Where a shard failed. */
@@ -26,7 +27,7 @@ export class ShardError extends Error {
    * @param fault File, and dataset and row where known.
    * @param options The cause.
    */
-  constructor(problem: string, fault: ShardFault, options?: ErrorOptions) {
+  constructor(readonly problem: string, fault: ShardFault, options?: ErrorOptions) {
     const where = [fault.path];
     if (fault.dataset !== undefined) where.push(`dataset ${fault.dataset}`);
     if (fault.row !== undefined) where.push(`row ${fault.row}`);
@@ -35,6 +36,19 @@ export class ShardError extends Error {
     this.dataset = fault.dataset;
     this.row = fault.row;
   }
+}
+
+/** The same error with what to do about it, if it is about a file of a set; other errors as they are. */
+export function withAdvice(error: unknown): unknown {
+  if (!(error instanceof ShardError) || !/\.(?:h5|json)$/.test(error.path)) return error;
+  const { problem, path, dataset, row, cause } = error;
+  return new ShardError(
+    `${problem}. Nothing of it was used: deno task inspect "${
+      dirname(path)
+    }" tells all that is damaged there and what mends it`,
+    { path, ...(dataset === undefined ? {} : { dataset }), ...(row === undefined ? {} : { row }) },
+    { cause },
+  );
 }
 
 /** @throws {ShardError} If fewer bytes were read than wanted. */

@@ -189,12 +189,18 @@ for (const kind of ["frames", "features"]) {
         assert(message.test(error.message) && error.message.includes(path), error.message);
         const steps = readMetrics(metrics).filter(({ stage }) => stage === "pretrain");
         assert(steps.length >= 4 && steps.length < 8000 && steps.every(({ loss }) => Number.isFinite(loss)));
+        assertStringIncludes(error.message, `Nothing of it was used: deno task inspect "${set}" tells`);
         await Deno.writeFile(path, whole);
       }
       await Deno.remove(path);
       const error = await assertRejects(() => run({ until: "pretrain" }), ShardError);
       assertStringIncludes(error.message, path);
+      assertStringIncludes(error.message, `deno task inspect "${set}" tells`);
       assertEquals(readMetrics(join(folder, "run", "metrics.jsonl")).filter(({ stage }) => stage === "pretrain"), []);
+      // What inspect says.
+      await Deno.remove(join(set, "manifest.json"));
+      assertEquals(worked(await run({ until: "pretrain" })), [kind === "frames" ? "prepare" : "teach", "pretrain"]);
+      assertEquals(await Deno.readFile(path), whole);
     });
   });
 }
