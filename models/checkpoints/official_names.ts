@@ -6,7 +6,8 @@
  * query, key and value are one matrix in the official files; biases are named `q_bias`, `v_bias` (newer hub files:
  * `query.bias`, `value.bias`); the patch embedding is a convolution `[D, 3, frames, rows, columns]`.
  *
- * MAE's image networks are read too: their decoder has names of its own, here it has those of VideoMAE's.
+ * MAE's image networks have names of their own on both sides, and on the hub those of `ViTMAE` and `ViT`; here they have
+ * VideoMAE's.
  *
  * Left out on purpose: biases of keys, which change nothing in a softmax, and the generators' final norms, which the
  * official code builds and never uses.
@@ -135,8 +136,8 @@ async function loadOne(file: TensorSource, spec: ParameterSpec, { name, part, pa
 
 /** Where a parameter may stand in a file; the first name that exists counts. */
 function sources(name: string): Source[] {
-  const core = name.replace(/^encoder\.(?!projection_heads)/, "");
-  const isEncoder = /^(?:patch_embed|blocks|norm)\./.test(core);
+  const core = coreOf(name);
+  const isEncoder = /^(?:(?:patch_embed|blocks|norm)\.|cls_token$)/.test(core);
   const prefixes = isEncoder ? ["encoder.", "", "backbone."] : [""];
   const own = prefixes.map((prefix) => whole(prefix + core));
   const official = officialSources(core).flatMap((source) =>
@@ -147,9 +148,15 @@ function sources(name: string): Source[] {
   return [...own, ...official, ...maeSources(core), ...hub.map(whole)];
 }
 
-/** Parts of MAE's image networks under its own names, and under those of `ViTMAE` on the hub. */
-const MAE_PARTS: readonly (readonly [ours: RegExp, mae: string, hub: string])[] = [
-  [/^decoder\.blocks\./, "decoder_blocks.", "decoder.decoder_layers."],
+/** A name without the prefix of a pre-training network's encoder. */
+function coreOf(name: string): string {
+  return name.replace(/^encoder\.(?!projection_heads)/, "");
+}
+
+/** Parts of MAE's image networks under its own names, and under those of `ViTMAE` and `ViT` on the hub. */
+const MAE_PARTS: readonly (readonly [ours: RegExp, mae: string, ...hub: [string, ...string[]]])[] = [
+  // transformers 5.24 reads the first name and writes the second.
+  [/^decoder\.blocks\./, "decoder_blocks.", "decoder.decoder_layers.", "decoder.decoder_encoder.layer."],
   [/^decoder\.norm\./, "decoder_norm.", "decoder.decoder_norm."],
   [/^decoder\.head\./, "decoder_pred.", "decoder.decoder_pred."],
   [/^encoder_to_decoder\./, "decoder_embed.", "decoder.decoder_embed."],
@@ -158,17 +165,25 @@ const MAE_PARTS: readonly (readonly [ours: RegExp, mae: string, hub: string])[] 
   [/^cls_token$/, "cls_token", "vit.embeddings.cls_token"],
   [/^patch_embed\.proj\./, "patch_embed.proj.", "vit.embeddings.patch_embeddings.projection."],
   [/^blocks\./, "blocks.", "vit.encoder.layer."],
+  [/^head\./, "head.", "classifier."],
 ];
 
 function maeSources(core: string): Source[] {
-  const [ours, mae, hub] = MAE_PARTS.find(([ours]) => ours.test(core)) ?? [];
+  const [ours, mae] = MAE_PARTS.find(([ours]) => ours.test(core)) ?? [];
   if (ours === undefined) return [];
   const named = core.replace(ours, mae!);
-  const [, index, rest] = /^(?:decoder\.)?blocks\.(\d+)\.(.*)$/.exec(core) ?? [];
-  const onHub = rest === undefined
-    ? [core.replace(ours, hub!)]
-    : hubBlockNames(rest).map((name) => `${hub}${index}.${name}`);
+  const onHub = imageHubNames(core).flatMap((name) => [name, name.replace(/^vit\./, "")]);
   return [whole(named), ...officialSources(named), ...onHub.map(whole)];
+}
+
+/** The hub's names of a part of an image network; none if its models do not have it. */
+function imageHubNames(core: string): string[] {
+  const [ours, , ...hub] = MAE_PARTS.find(([ours]) => ours.test(core)) ?? [];
+  if (ours === undefined) return [];
+  const [, index, rest] = /^(?:decoder\.)?blocks\.(\d+)\.(.*)$/.exec(core) ?? [];
+  return hub.flatMap((stem) =>
+    rest === undefined ? core.replace(ours, stem) : hubBlockNames(rest).map((name) => `${stem}${index}.${name}`)
+  );
 }
 
 function officialSources(name: string): Source[] {
@@ -254,6 +269,46 @@ export function hubTensors(parameters: readonly ParameterValues[], cube: CubeSiz
     if (name === undefined) return [];
     const tensor = parameter.name.endsWith(PATCH_EMBEDDING) ? convolution(parameter, cube) : parameter;
     return [{ ...tensor, name }];
+  });
+}
+
+/**
+ * An image network under the hub's names: for `ViTForImageClassification` a classifier that pools by its class token, for
+ * `ViTMAEForPreTraining` a pre-trained network. Both want position tables, and biases of keys, which are 0. Projections,
+ * generators and their tokens are left out.
+ *
+ * @param tables Position tables by name, `positions.WIDTH`.
+ * @throws {TypeError} if the network classifies by the mean of its patches, which no such model does
+ */
+export function imageHubTensors(
+  parameters: readonly ParameterValues[],
+  cube: CubeSize,
+  tables: ReadonlyMap<string, Float32Array>,
+): TensorToStore[] {
+  return parameters.flatMap((parameter): TensorToStore[] => {
+    const { shape, data } = parameter, core = coreOf(parameter.name);
+    if (core.startsWith("fc_norm.")) {
+      throw new TypeError(
+        "ViTForImageClassification takes the class token, not the mean: fine-tune with class pooling",
+      );
+    }
+    // Biases: the newer of both names.
+    const name = imageHubNames(core).find((name) => !/[qv]_bias$/.test(name));
+    if (name === undefined) return [];
+    const table = (name: string) => {
+      const width = shape.at(-1)!, values = tables.get(`positions.${width}`);
+      if (values === undefined) throw new TypeError(`${name} needs the position table positions.${width}`);
+      return { name, shape: [1, values.length / width, width], data: values };
+    };
+    if (core === PATCH_EMBEDDING) {
+      const { shape: [width, channels, , ...sides], data } = convolution(parameter, cube);
+      return [{ name, shape: [width!, channels!, ...sides], data }];
+    }
+    const stored = { name, shape, data };
+    if (core === "cls_token") return [stored, table("vit.embeddings.position_embeddings")];
+    if (core === "mask_token") return [stored, table("decoder.decoder_pos_embed")];
+    const ofKey = { name: name.replace("query.bias", "key.bias"), shape, data: new Float32Array(data.length) };
+    return core.endsWith("attn.q.bias") ? [stored, ofKey] : [stored];
   });
 }
 

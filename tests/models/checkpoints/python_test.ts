@@ -24,38 +24,12 @@ import { cubesOf } from "../../golden/_golden.ts";
 import { goldenEngine, named, runOnce } from "../../golden/_run.ts";
 import { CLASSES, type FakeRun, writeRun } from "../../pipeline/_fake_run.ts";
 import { inFolder } from "./_archives.ts";
+import { difference, noOnnx, noTorch, noTransformers, python } from "./_python.ts";
 
-const PYTHON = Deno.env.get("TUBELET_PYTHON") ?? "python3";
 /** Largest difference of a logit: transformers has another epsilon in one of its norms. */
 const LIMIT = 1e-4;
 /** The same with our epsilon set there too: what float32 leaves. */
 const LIMIT_ALIKE = 1e-5;
-
-function lacks(module: string): boolean {
-  try {
-    const { success } = new Deno.Command(PYTHON, { args: ["-c", `import ${module}`], stderr: "null" }).outputSync();
-    if (success) return false;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  console.log(`(tests with ${module} are skipped: ${PYTHON} has none; TUBELET_PYTHON names another python)`);
-  return true;
-}
-
-const noTorch = lacks("torch");
-const noOnnx = noTorch || lacks("onnxruntime") || lacks("onnx");
-const noTransformers = noTorch || lacks("transformers");
-
-/** Runs Python code with `data` as its `data`; returns what it prints last as JSON. */
-function python(code: string, data: unknown): unknown {
-  const { success, stdout, stderr } = new Deno.Command(PYTHON, {
-    args: ["-c", `import json, sys, torch\ntorch.set_num_threads(1)\ndata = json.loads(sys.argv[1])\n${code}`]
-      .concat(JSON.stringify(data)),
-    env: { HF_HUB_OFFLINE: "1", TRANSFORMERS_VERBOSITY: "error" },
-  }).outputSync();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!);
-}
 
 Deno.test({
   name: "what torch.save writes now, in protocol 4 and as before 1.6 is read bit by bit",
@@ -131,15 +105,6 @@ function everyHiddenState({ settings }: FakeRun): ForwardProgram {
   states.push(norm(scope.scope("norm"), states.at(-1)!, "f32"));
   const outputs = Object.fromEntries(states.map((state, i) => [`state.${i}`, state]));
   return forwardProgram({ name: "hidden_states", parameters, frozen, data: [data], outputs });
-}
-
-/** Largest difference; prints it beside the largest value. */
-function difference(found: ArrayLike<number>, expected: readonly number[], what: string): number {
-  assertEquals(found.length, expected.length, what);
-  const largest = Math.max(...expected.map((value, i) => Math.abs(value - found[i]!)));
-  const size = Math.max(...expected.map(Math.abs));
-  console.log(`(${what}: largest difference ${largest.toExponential(1)} of values up to ${size.toFixed(2)})`);
-  return largest;
 }
 
 Deno.test({
