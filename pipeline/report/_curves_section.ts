@@ -8,7 +8,7 @@ import type { FinalLosses, RunSummary } from "./report_data.ts";
 
 const STAGE_TITLES: Record<string, string> = {
   "train-teacher": "Training of the teacher (VideoMAE)",
-  pretrain: "Distillation (AMD)",
+  pretrain: "Pre-training of the student",
   finetune: "Fine-tuning of the student",
   "finetune-student": "Fine-tuning of the student",
   "finetune-scratch": "Training from random weights",

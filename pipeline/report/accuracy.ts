@@ -36,7 +36,7 @@ export function standardError(share: number, count: number): number {
 /** The networks compared, the student first; guessing is not among them. */
 export function comparedAccuracies({ student, scratch, top5, others, clips }: AccuracySummary): ComparedAccuracy[] {
   const rows = [
-    ...(student === null ? [] : [{ name: "distilled student", accuracy: student, top5: top5?.student ?? null }]),
+    ...(student === null ? [] : [{ name: "pre-trained student", accuracy: student, top5: top5?.student ?? null }]),
     ...(scratch === null ? [] : [{ name: "from random weights", accuracy: scratch, top5: top5?.scratch ?? null }]),
     ...others.map((other) => ({ ...other, top5: null })),
   ];
@@ -72,14 +72,14 @@ function scratchVerdict(student: number, scratch: number, clips: number): string
   const scale = `standard error of the difference ${points(error)}`;
   if (difference <= 0) {
     const how = difference === 0 ? "exactly as good as" : `${points(-difference)} below`;
-    return `The distilled student is not above the same network from random weights: it is ${how} it (${scale}).`;
+    return `The pre-trained student is not above the same network from random weights: it is ${how} it (${scale}).`;
   }
   if (difference < 2 * error) {
-    return `The distilled student is ${
+    return `The pre-trained student is ${
       points(difference)
     } above the same network from random weights, less than two standard errors: this run does not show a gain (${scale}).`;
   }
-  return `The distilled student is ${points(difference)} above the same network from random weights (${scale}).`;
+  return `The pre-trained student is ${points(difference)} above the same network from random weights (${scale}).`;
 }
 
 function chanceVerdict(student: number, { chance, clips }: AccuracySummary): string {

@@ -72,7 +72,7 @@ export interface AccuracySummary {
   clips: number;
   /** Share that guessing would get right. */
   chance: number;
-  /** Share that the distilled student got right; null if it was not evaluated. */
+  /** Share that the pre-trained student got right; null if it was not evaluated. */
   student: number | null;
   /** The same network trained from random weights; null if there is none. */
   scratch: number | null;

@@ -93,7 +93,8 @@ async function trainFrom(
     await settle();
     if (saved?.step === step) return;
     metrics.sync();
-    const content = { identity: training.identity, training: name };
+    // The losses say what the network has beside its encoder: alignments of weight 0 left nothing.
+    const content = { identity: training.identity, training: name, losses: [...training.step.metrics] };
     const path = await checkpoints.save({
       step,
       state: content,

@@ -19,7 +19,7 @@ Deno.test("the standard error of a share is sqrt(p (1 - p) / n)", () => {
 
 Deno.test("the compared networks come with their standard errors, the student first", () => {
   assertEquals(comparedAccuracies({ ...summary(0.8, 0.5), top5: { student: 0.95, scratch: null } }), [
-    { name: "distilled student", accuracy: 0.8, standardError: 0.02, top5: 0.95 },
+    { name: "pre-trained student", accuracy: 0.8, standardError: 0.02, top5: 0.95 },
     { name: "from random weights", accuracy: 0.5, standardError: 0.025, top5: null },
     { name: "kNN", accuracy: 0.5, standardError: 0.025, top5: null },
   ]);
@@ -31,7 +31,7 @@ Deno.test("a gain is claimed from two standard errors of the difference on", () 
   const said = (student: number) => accuracyVerdict(summary(student, 0.5))[0] ?? "";
   assertEquals(
     said(0.58),
-    "The distilled student is 8.0 points above the same network from random weights (standard error of the difference 3.5 points).",
+    "The pre-trained student is 8.0 points above the same network from random weights (standard error of the difference 3.5 points).",
   );
   assertStringIncludes(said(0.56), "6.0 points above");
   assertStringIncludes(said(0.56), "less than two standard errors: this run does not show a gain");

@@ -91,7 +91,7 @@ Deno.test("the page has all its parts, loads nothing and runs no script", async 
 Deno.test("the result has top-5, and classes are listed with the worst first", async () => {
   const page = flat(await reportPage(sampleReport()));
   assertStringIncludes(page, '<th scope="col" class="n">Top-5</th>');
-  assertMatch(page, /distilled student<\/th> ?<td class="n"><b>81\.0 %<\/b><\/td>.*?<td class="n">97\.0 %<\/td>/);
+  assertMatch(page, /pre-trained student<\/th> ?<td class="n"><b>81\.0 %<\/b><\/td>.*?<td class="n">97\.0 %<\/td>/);
   const counts = [3, 1, 0, 0, 5, 0, 2, 1, 1];
   // One clip of the last class has no answer.
   const section = flat(confusionSection({ classes: ["a", "b", "c"], counts, clips: [4, 5, 5] }).markup);

@@ -119,6 +119,8 @@ Deno.test("fixed masks train on the first epoch's in every epoch, one alignment 
     assertThrows(() => of(folder, { ...online, "student-masks": "fixed" }), SettingsError, "cannot lie inside");
     const direct = await curve("direct", { "generation-weight": "0", "pretrain-epochs": "1" });
     assertEquals([direct[0]!["direct"], direct[0]!["generation"]], [fresh[0]!["direct"], undefined]);
+    const state = await Deno.readTextFile(join(folder, "direct", "checkpoints", "step-00000002", "state.json"));
+    assertEquals(JSON.parse(state).state.losses, ["total", "pixel", "direct", "gradNorm"]);
     assertThrows(
       () => of(folder, { "generation-weight": "0", "direct-weight": "0" }),
       SettingsError,
