@@ -6,6 +6,7 @@ import { decays, hostParameter, initialParameters, type ParameterSpec } from "..
 import { teacherForward } from "../../models/teacher.ts";
 import { input, sizeOf } from "../../models/tensor/mod.ts";
 import { maskCounts } from "../../models/tube_masks.ts";
+import { videoMaeStep } from "../../models/videomae.ts";
 import { referenceEngine } from "./_engines.ts";
 import { run } from "./tensor/_run.ts";
 
@@ -61,6 +62,52 @@ Deno.test("the published networks have their published numbers of parameters", (
   });
   // ViT-L without its final norm.
   assertEquals(total(teacher.parameters), 303_860_736 - 2 * 1024);
+});
+
+/** MAE's ViT-B on images of 224 x 224 pixels. */
+const IMAGES = {
+  form: "mae" as const,
+  grid: { slots: 1, rows: 14, columns: 14 },
+  cube: { tubelet: 1, patch: 16 },
+  encoder: { width: 768, depth: 12, heads: 12 },
+};
+
+function imageStep() {
+  const shape = { ...IMAGES, decoder: { width: 512, depth: 8, heads: 16 } };
+  const optimizer = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.05, clipNorm: null };
+  return videoMaeStep({ shape, batch: 1, visible: 49, optimizer, compute: "bf16" });
+}
+
+Deno.test("image networks have their published numbers of parameters", () => {
+  // Published networks count their position tables, and biases of keys.
+  const keys = 12 * 768, table = 197 * 768;
+  assertEquals(total(imageStep().parameters) + keys + 8 * 512 + table + 197 * 512, 111_907_840);
+  const classifier = classifierForward({ ...IMAGES, pooling: "class", classes: 1000, batch: 1, compute: "f32" });
+  assertEquals(total(classifier.parameters) + keys + table, 86_567_656);
+});
+
+Deno.test("MAE draws its tokens from a normal distribution, and all matrices alike", () => {
+  const wanted = [
+    "encoder.cls_token",
+    "mask_token",
+    "encoder.patch_embed.proj.weight",
+    "encoder_to_decoder.weight",
+    "encoder_to_decoder.bias",
+  ];
+  const specs = imageStep().parameters.filter(({ name }) => wanted.includes(name));
+  const values = initialParameters(specs, uniforms);
+  const deviation = (name: string) => {
+    const x = values.get(name)!;
+    return Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length);
+  };
+  for (const name of ["encoder.cls_token", "mask_token"]) assertAlmostEquals(deviation(name) / 0.02, 1, 0.1);
+  assertAlmostEquals(deviation("encoder.patch_embed.proj.weight"), Math.sqrt(2 / (768 + 768)), 1e-3);
+  assertAlmostEquals(deviation("encoder_to_decoder.weight"), Math.sqrt(2 / (768 + 512)), 1e-3);
+  assertEquals(deviation("encoder_to_decoder.bias"), 0);
+  assertEquals(specs.filter(({ decay }) => decay).map(({ name }) => name), [
+    "encoder.patch_embed.proj.weight",
+    "encoder_to_decoder.weight",
+  ]);
 });
 
 Deno.test("pre-training begins with the official distributions", () => {

@@ -19,6 +19,16 @@ const counts = maskCounts(16, 0.8, 0.5);
 const sizes: MaskSizes = { slots: 2, positions: 16, student: counts.studentVisible, teacher: counts.teacherVisible };
 const teacher = { width: 24, depth: 1, heads: 3 };
 
+const alignment = {
+  teacherWidth: teacher.width,
+  teacher: { shape: teacher, layers: [1] },
+  studentLayers: [1],
+  generatorDepth: 1,
+  generatorTokens: "trained" as const,
+  normalizeTargets: false,
+  weights: { pixel: 1, direct: 1, generation: 1 },
+};
+
 const step = amdStep({
   shape: {
     grid: { slots: 2, rows: 4, columns: 4 },
@@ -26,13 +36,7 @@ const step = amdStep({
     encoder: { width: 16, depth: 1, heads: 2 },
     decoder: { width: 8, depth: 1, heads: 2 },
   },
-  teacherWidth: teacher.width,
-  teacher: { shape: teacher, layers: [1] },
-  studentLayers: [1],
-  generatorDepth: 1,
-  generatorTokens: "trained",
-  normalizeTargets: false,
-  weights: { pixel: 1, direct: 1, generation: 1 },
+  ...alignment,
   batch: BATCH,
   visible: sizes.slots * sizes.student,
   teacherVisible: sizes.slots * sizes.teacher,
@@ -101,12 +105,16 @@ Deno.test("every operation of every training step has a rule: nothing is gathere
     encoder: { width: 16, depth: 2, heads: 2 },
     decoder: { width: 8, depth: 1, heads: 2 },
   };
+  const images = { ...shape, form: "mae" as const, grid: { ...shape.grid, slots: 1 } };
   const optimizer = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.05, clipNorm: 0.02 };
   const common = { ...shape, batch: 8, optimizer, compute: "bf16" as const };
   const steps = [
     step,
     videoMaeStep({ ...common, shape, visible: 8 }),
     classifierStep({ ...common, classes: 5, dropPath: 0.1 }),
+    videoMaeStep({ ...common, shape: images, visible: 4 }),
+    amdStep({ ...common, ...alignment, shape: images, visible: 3, teacherVisible: 6 }),
+    classifierStep({ ...common, ...images, pooling: "class", classes: 5, dropPath: 0.1 }),
   ];
   for (const { program, parameters } of steps) {
     const text = stableHlo(program, { devices: 2 });
