@@ -1,8 +1,10 @@
 /** MAE's image checkpoints beside the networks that they hold: what an encoder leaves out, and stored position tables. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { isLeftOut } from "../../models/checkpoints/left_out.ts";
 import { fitPositions } from "../../models/checkpoints/positions.ts";
 import { SafetensorsFile } from "../../models/checkpoints/safetensors.ts";
+import { teacherForward } from "../../models/teacher.ts";
+import { readEncoder } from "../../pipeline/training/encoder_weights.ts";
 import { goldenJson, goldenPath, goldenTest } from "./_golden.ts";
 import { type MaeCase, sizesOf } from "./_image.ts";
 
@@ -25,3 +27,26 @@ goldenTest("the position table of an image checkpoint fits with and without its 
   const without = fitPositions(table.slice(width), [1, tokens - 1, width], grid, { classToken: true });
   assertEquals(without, table);
 });
+
+goldenTest(
+  "an image checkpoint of MAE is a teacher of images as it is, with its own position table",
+  FILES,
+  async () => {
+    const { config } = await goldenJson<MaeCase>("image-mae.json"), sizes = sizesOf(config);
+    const { width, depth, heads, batch, kept: visible } = config;
+    const encoder = { width, depth, heads };
+    // The last block's part of the file is not wanted.
+    const forward = teacherForward({ ...sizes, encoder, layers: [1, depth - 1], batch, visible, compute: "f32" });
+    const read = await readEncoder(goldenPath("image-mae-official.safetensors"), {
+      specs: forward.parameters,
+      depth,
+      grid: sizes.grid,
+      strict: true,
+      uniforms: (count) => new Float64Array(count),
+      warn: (message) => assert(false, message),
+    });
+    for (const { name, shape } of [...forward.parameters, ...forward.frozen]) {
+      assertEquals(read.get(name)?.length, shape.reduce((a, b) => a * b, 1), name);
+    }
+  },
+);
