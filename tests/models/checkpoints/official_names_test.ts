@@ -2,25 +2,28 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   hubTensors,
+  imageHubTensors,
   loadParameters,
   officialTensors,
   type ParameterValues,
   type TensorSource,
 } from "../../../models/checkpoints/official_names.ts";
 import { Parameters, type ParameterSpec } from "../../../models/parameters.ts";
+import type { Form } from "../../../models/shapes.ts";
 import { sizeOf } from "../../../models/tensor/mod.ts";
 import { videoMaeStep } from "../../../models/videomae.ts";
 
 const CUBE = { tubelet: 2, patch: 2 };
 
 /** Parameters of a small student, each filled with numbers of its own. */
-function student(): { specs: readonly ParameterSpec[]; values: ParameterValues[] } {
+function student(form?: Form, cube = CUBE): { specs: readonly ParameterSpec[]; values: ParameterValues[] } {
   const { parameters: specs } = videoMaeStep({
     shape: {
+      form,
       grid: { slots: 1, rows: 2, columns: 2 },
-      cube: CUBE,
+      cube,
       encoder: { width: 4, depth: 2, heads: 2 },
-      decoder: { width: 2, depth: 1, heads: 1 },
+      decoder: { width: 8, depth: 1, heads: 1 },
     },
     batch: 1,
     visible: 2,
@@ -54,6 +57,17 @@ for (const [naming, exported] of [["official", officialTensors], ["hub", hubTens
     assertEquals(found, new Map(values.map(({ name, data }) => [name, data])));
   });
 }
+
+Deno.test("an image network loads back from its checkpoint and from the hub's names", async () => {
+  const cube = { tubelet: 1, patch: 2 }, { specs, values } = student("mae", cube);
+  const tables = new Map([4, 8].map((width) => [`positions.${width}`, new Float32Array(5 * width)]));
+  for (const tensors of [officialTensors(values, cube), imageHubTensors(values, cube, tables)]) {
+    const { values: found, missing, unused } = await loadParameters(source(tensors), specs);
+    const known = /key\.bias$|position_embeddings$|decoder_pos_embed$/;
+    assertEquals([missing, unused.filter((name) => !known.test(name))], [[], []]);
+    assertEquals(found, new Map(values.map(({ name, data }) => [name, data])));
+  }
+});
 
 Deno.test("our own names load back, and a file's other tensors are told", async () => {
   const { specs, values } = student();
