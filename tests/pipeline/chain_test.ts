@@ -56,6 +56,53 @@ Deno.test("the chain goes from no file at all to a report, and a second run find
   });
 });
 
+/** Runs a body in 1970, with all files of a folder dated 2100. */
+async function afterClockJump<T>(folder: string, body: () => Promise<T>): Promise<T> {
+  const dated = (path: string) => {
+    Deno.utimeSync(path, new Date("2100-01-01"), new Date("2100-01-01"));
+    for (const { name, isDirectory } of Deno.readDirSync(path)) {
+      if (isDirectory) dated(join(path, name));
+      else Deno.utimeSync(join(path, name), new Date("2100-01-01"), new Date("2100-01-01"));
+    }
+  };
+  dated(folder);
+  const now = Date;
+  globalThis.Date = class extends now {
+    constructor(value: number | string | Date = 0) {
+      super(value);
+    }
+    static override now = () => 0;
+  } as DateConstructor;
+  try {
+    return await body();
+  } finally {
+    globalThis.Date = now;
+  }
+}
+
+Deno.test("a clock that jumps by decades changes nothing: what is done is skipped, what was begun is gone on with", async () => {
+  await inTrial(async ({ folder, run, warnings }) => {
+    await run({ until: "teach" });
+    const controller = new AbortController();
+    const metrics = join(folder, "run", "metrics.jsonl");
+    const losses = () =>
+      readMetrics(metrics).filter(({ stage }) => stage === "pretrain").map(({ step, loss }) => ({ step, loss }));
+    const watch = setInterval(
+      () => losses().length >= 2 && controller.abort(new DOMException("stop", "AbortError")),
+      5,
+    );
+    const interrupted = run({ "pretrain-epochs": "40", until: "pretrain" }, controller.signal);
+    await assertRejects(() => interrupted, DOMException, "stop");
+    clearInterval(watch);
+    const before = losses();
+    const later = await afterClockJump(folder, () => run({ "pretrain-epochs": "40", until: "pretrain" }));
+    assertEquals(worked(later), ["pretrain"]);
+    assertEquals(losses().slice(0, before.length), before);
+    assertEquals(losses().map(({ step }) => step), Array.from({ length: 80 }, (_, i) => i + 1));
+    assertEquals([worked(await run({ "pretrain-epochs": "40", until: "pretrain" })), warnings], [[], []]);
+  });
+});
+
 Deno.test("a change runs again what depends on it, and nothing before", async () => {
   await inTrial(async ({ run }) => {
     await run();
