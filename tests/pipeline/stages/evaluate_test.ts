@@ -48,12 +48,13 @@ async function goesOnAfterAnEnd(folder: string, settings: Settings, data: Evalua
   await assertRejects(() => evaluated(new AbortController(), 5), DOMException, "stop");
   assertEquals(seen, [1, 1, 2, 1]);
   const journal = join(again, "evaluate-student.journal");
-  assertEquals((await Deno.readTextFile(journal)).trim().split("\n").length, 1 + 5);
-  // A line that a crash tore is not taken for one.
-  await Deno.truncate(journal, (await Deno.stat(journal)).size - 3);
+  const lines = (await Deno.readTextFile(journal)).trim().split("\n");
+  assertEquals(lines.length, 1 + 5);
+  // A line that a crash tore is not taken for one: three clips are left, which end within the third batch.
+  await Deno.writeTextFile(journal, [...lines.slice(0, 4), lines[4]!.slice(0, -3)].join("\n"));
   seen.length = 0;
   await evaluated(new AbortController(), Infinity);
-  assertEquals(seen.reduce((sum, clips) => sum + clips), 2 * CLIPS - 4);
+  assertEquals(seen.reduce((sum, clips) => sum + clips), 2 * CLIPS - 3);
   const files = ["student", "scratch"].flatMap((which) => [`predictions-${which}.csv`, `per-class-${which}.csv`]);
   assertEquals(Array.from(Deno.readDirSync(again), ({ name }) => name).sort(), files.toSorted());
   for (const name of files) {
