@@ -15,8 +15,8 @@ import { type Bench, type BenchContext, type BenchRow, type Measured, median, pe
 import { amd, evaluation, finetune, Runner, teacher, videoMae } from "./_steps.ts";
 
 /** About this much work of ours is timed in a round. */
-const ROUND_MS = 6000;
-const MIN_STEPS = 2;
+const ROUND_MS = 8000;
+const MIN_STEPS = 4;
 
 interface Work {
   name: string;

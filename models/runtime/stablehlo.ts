@@ -21,6 +21,9 @@ import { LocalValues, outputPlacements, planPartition } from "./_partition.ts";
 import { lowerRandomBits } from "./_hlo_threefry.ts";
 import { oneDnnLayerNorm, oneDnnMatmul, oneDnnSoftmax, type OneDnnTypes } from "./_onednn.ts";
 
+/** Least size of the other operand's free axis for which a transposed operand is copied; measured on AVX2. */
+const WORTH_A_COPY = 512;
+
 /** How programs are written for a device. */
 export interface HloOptions {
   /** Types of the oneDNN kernels to call; only the CPU plugin has them. @default none */
@@ -29,6 +32,11 @@ export interface HloOptions {
   readonly bf16Products?: boolean;
   /** Devices that run the program together, each on its rows of the batch. @default 1 */
   readonly devices?: number;
+  /**
+   * Whether large matrix products get a transposed operand as a copy in order. XLA's own kernels on CPU pack a transposed one
+   * element by element: up to twice the time where its rows are a power of two long. @default false
+   */
+  readonly copyTransposed?: boolean;
   /** Whether cuDNN's fused attention is called where it can be; only the CUDA plugin has it. @default false */
   readonly cudnnAttention?: boolean;
 }
@@ -184,19 +192,32 @@ function lowerMatmul(
   { shape, dtype }: Tensor,
   [left, right]: readonly HloValue[],
   { transposeA, transposeB }: Extract<Op, { kind: "matmul" }>,
-  { oneDnn = [], bf16Products = false }: HloOptions,
+  { oneDnn = [], bf16Products = false, copyTransposed = false }: HloOptions,
 ): HloValue {
   const form = { transposeA, transposeB, shape, output: dtype };
   const call = oneDnnMatmul(writer, oneDnn, [left!, right!], form);
   if (call !== undefined) return writer.convert(call, dtype);
-  const [a, b] = bf16Products ? [left!, right!] : [writer.convert(left!, "f32"), writer.convert(right!, "f32")];
+  const operands = bf16Products ? [left!, right!] : [writer.convert(left!, "f32"), writer.convert(right!, "f32")];
   const batch = shape.length - 2;
+  // A copy costs as much as its operand has elements, the product that times the other operand's free axis.
+  const copies = [transposeA, transposeB].map((transposed, side) =>
+    transposed && copyTransposed && batch === 0 && shape[1 - side]! >= WORTH_A_COPY
+  );
+  const [a, b] = operands.map((x, side) => copies[side] ? copyOfTransposed(writer, x) : x) as [HloValue, HloValue];
   const leading = hloList(shape.slice(0, -2).map((_, axis) => axis));
+  const first = transposeA && !copies[0] ? batch : batch + 1;
+  const second = transposeB && !copies[1] ? batch + 1 : batch;
   const text = `stablehlo.dot_general ${a.name}, ${b.name}` +
     (batch > 0 ? `, batching_dims = ${leading} x ${leading}` : "") +
-    `, contracting_dims = [${transposeA ? batch : batch + 1}] x [${transposeB ? batch + 1 : batch}]` +
+    `, contracting_dims = [${first}] x [${second}]` +
     (a.dtype === "f32" ? ", precision = [HIGHEST, HIGHEST]" : "");
   return writer.convert(writer.typed(text, [a, b], shape, "f32"), dtype);
+}
+
+/** The barrier keeps XLA from folding the transpose back into the product. */
+function copyOfTransposed(writer: HloWriter, x: HloValue): HloValue {
+  const shape = [x.shape[1]!, x.shape[0]!];
+  return writer.barrier(writer.typed(`stablehlo.transpose ${x.name}, dims = [1, 0]`, [x], shape, x.dtype), []);
 }
 
 function lowerSoftmax(

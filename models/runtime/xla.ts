@@ -88,7 +88,8 @@ export async function openXlaEngine(options: XlaOptions): Promise<XlaEngine> {
   if (client.platform !== "cpu") return new XlaEngine(client, { bf16Products: true }, undefined, kept);
   const wanted = oneDnn ?? oneDnnTypes(processorFlags());
   const types = wanted.length > 0 && await hasOneDnn(client) ? wanted : [];
-  return new XlaEngine(client, { oneDnn: types }, types.includes("bf16") ? WIDE_VECTORS : undefined, kept);
+  const lowering = { oneDnn: types, copyTransposed: types.length === 0 };
+  return new XlaEngine(client, lowering, types.includes("bf16") ? WIDE_VECTORS : undefined, kept);
 }
 
 /** A cache, and what the programs of an engine depend on beside their text. */

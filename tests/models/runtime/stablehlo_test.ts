@@ -144,6 +144,24 @@ Deno.test("a processor without bf16 kernels gets the call in f32", () => {
   assertStringIncludes(lines[3]!, "-> tensor<256x256xbf16>");
 });
 
+Deno.test("a transposed operand is copied where the other one is large enough to be worth it", () => {
+  const [a, b] = [input("a", [64, 512]), input("b", [600, 64])];
+  const options = { copyTransposed: true };
+  const large = matmul(a, b, { transposeA: true, transposeB: true });
+  assertEquals(body({ large }, options), [
+    "%0 = stablehlo.transpose %arg0, dims = [1, 0] : (tensor<64x512xf32>) -> tensor<512x64xf32>",
+    "%1 = stablehlo.optimization_barrier %0 : tensor<512x64xf32>",
+    "%2 = stablehlo.transpose %arg1, dims = [1, 0] : (tensor<600x64xf32>) -> tensor<64x600xf32>",
+    "%3 = stablehlo.optimization_barrier %2 : tensor<64x600xf32>",
+    "%4 = stablehlo.dot_general %1, %3, contracting_dims = [1] x [0], precision = [HIGHEST, HIGHEST] : " +
+    "(tensor<512x64xf32>, tensor<64x600xf32>) -> tensor<512x600xf32>",
+  ]);
+  const small = matmul(slice(a, 1, 0, 511), b, { transposeA: true, transposeB: true });
+  const copied = body({ small }, options).filter((line) => line.includes("stablehlo.transpose"));
+  assertEquals(copied.length, 1, "the first operand alone, whose product has 600 columns");
+  assertFalse(body({ large }).some((line) => line.includes("stablehlo.transpose")));
+});
+
 Deno.test("products of more than four axes are left to XLA", () => {
   const product = matmul(input("a", [1, 1, 1, 512, 512]), input("b", [1, 1, 1, 512, 512]));
   assertFalse(body({ product }, CALLS).some((line) => line.includes("custom_call")));

@@ -36,6 +36,27 @@ const x = input("x", [2]);
 const counting = program("count", { x: add(x, 1), total: sum(x) }, { donate: { x: "x" } });
 
 Deno.test({
+  name: "large products of transposed operands are those of the reference",
+  ignore,
+  async fn() {
+    const [a, b] = [input("a", [24, 520]), input("b", [600, 24])];
+    const product = program("product", { y: matmul(a, b, { transposeA: true, transposeB: true }) }, { inputs: [a, b] });
+    const results = [];
+    for (const on of [engine!, referenceEngine()]) {
+      using executable = await on.compile(product);
+      const values = (size: number, of: (i: number) => number) => Float32Array.from({ length: size }, (_, i) => of(i));
+      using left = on.upload(values(24 * 520, (i) => Math.sin(i)), [24, 520], "f32");
+      using right = on.upload(values(600 * 24, (i) => Math.cos(3 * i)), [600, 24], "f32");
+      using y = (await executable.run(new Map([["a", left], ["b", right]]))).get("y")!;
+      results.push(await y.read());
+    }
+    const [found, expected] = results as [Float32Array, Float32Array];
+    // Sums of 24 products of numbers up to 1.
+    found.forEach((value, i) => assertAlmostEquals(value, expected[i]!, 1e-5));
+  },
+});
+
+Deno.test({
   name: "results are the numbers that hand calculation gives",
   ignore,
   async fn() {
