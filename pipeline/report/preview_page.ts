@@ -5,10 +5,10 @@
 import { joinCubes } from "../../decoders/cubes.ts";
 import type { Preview, PreviewClip, PreviewView } from "../preview.ts";
 import { formatAmount, formatCount } from "../units.ts";
-import { STYLE } from "./_style.ts";
 import { filmStrip, pngAddress, type StripSize, stripSize } from "./film_strip.ts";
 import { MASK_COLOURS, maskFrames, visibleFrames } from "./frames.ts";
-import { Html, html } from "./html.ts";
+import { type Html, html } from "./html.ts";
+import { page } from "./page.ts";
 
 /** Pixels of all strips together: some megabytes of page. */
 const PAGE_PIXELS = 1_500_000;
@@ -32,43 +32,25 @@ export function previewPage(preview: Preview, command: readonly string[]): strin
     `crop "${part === "train" ? clip.crop : "centre"}", ${clip.size} × ${clip.size} pixels, ` +
     `cubes of ${clip.tubelet} × ${clip.patch} × ${clip.patch}`;
   const strips = Math.max(1, 3 * (clips.length - bad));
-  return html`
-    <!DOCTYPE html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-        <meta name="color-scheme" content="light dark">
-        <title>${title}</title>
-        <link rel="icon" href="data:,">
-        <style>${new Html(STYLE + OWN_STYLE)}</style>
-      </head>
-      <body>
-        <header>
-    <h1>${title}</h1>
-    <p>${formatAmount(clips.length, "clip")} of ${formatCount(listed)}${classes > 0 &&
-      `, ${formatAmount(classes, "class", "classes")}`}; ${rules}</p>
-    <pre><code>deno task ${command.join(" ")}</code></pre>
-    ${bad > 0 &&
-      html`
-        <div class="notes" role="note">
-          <p>${formatAmount(bad, "clip")} of these cannot be decoded.</p>
-        </div>
-      `}
-    <p>Look for a crop that misses what the label says, for colours that are off, for pictures on their side, and for labels
-    of another clip. Masks are those of the first epoch.</p>
-    ${legend()}
-        </header>
-        <main>
-    ${clips.map((clip, i) => clipSection(clip, i, PAGE_PIXELS / strips))}
-        </main>
-        <footer>
-          <p>Written by Tubelet. The page is complete as it is: it loads nothing.</p>
-        </footer>
-      </body>
-    </html>
-  `.markup.trimStart();
+  return page({
+    title,
+    style: OWN_STYLE,
+    header: html`
+      <p>${formatAmount(clips.length, "clip")} of ${formatCount(listed)}${classes > 0 &&
+        `, ${formatAmount(classes, "class", "classes")}`}; ${rules}</p>
+      <pre><code>deno task ${command.join(" ")}</code></pre>
+      ${bad > 0 &&
+        html`
+          <div class="notes" role="note">
+            <p>${formatAmount(bad, "clip")} of these cannot be decoded.</p>
+          </div>
+        `}
+      <p>Look for a crop that misses what the label says, for colours that are off, for pictures on their side, and for labels
+      of another clip. Masks are those of the first epoch.</p>
+      ${legend()}
+    `,
+    main: clips.map((clip, i) => clipSection(clip, i, PAGE_PIXELS / strips)),
+  });
 }
 
 function legend(): Html {

@@ -8,10 +8,10 @@ import { clipsSection } from "./_clips_section.ts";
 import { confusionSection } from "./_confusion_section.ts";
 import { curvesSection } from "./_curves_section.ts";
 import { commandLine, dataSection, environmentSection, settingsSection } from "./_data_section.ts";
-import { Html, html } from "./html.ts";
+import { type Html, html } from "./html.ts";
+import { page } from "./page.ts";
 import type { ReportData } from "./report_data.ts";
 import { resultSection } from "./_result_section.ts";
-import { STYLE } from "./_style.ts";
 
 /** Writes the report of a run; an older one is replaced whole. */
 export async function writeReport(path: string, data: ReportData): Promise<void> {
@@ -32,44 +32,25 @@ export async function reportPage(data: ReportData): Promise<string> {
     ["environment", "Environment", environmentSection(data)],
     ["settings", "Settings", settingsSection(data.settings)],
   ];
-  return html`
-    <!DOCTYPE html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-        <meta name="color-scheme" content="light dark">
-        <title>${data.title}</title>
-        <link rel="icon" href="data:,">
-        <style>${new Html(STYLE)}</style>
-      </head>
-      <body>
-        <header>
-    <h1>${data.title}</h1>
-    <p class="muted">Run <bdi>${summary.run}</bdi>, written ${dateText(data.written)}, ${formatDuration(
-      summary.seconds,
-    )}</p>
-    <pre><code>${commandLine(data.command)}</code></pre>
-    ${notes.length > 0 &&
-      html`
-        <div class="notes" role="note">
-          <ul>${notes.map((note) => html`<li>${note}</li>`)}</ul>
-        </div>
-      `}
-    <nav aria-label="Contents"><ul>${sections.map(([id, title]) =>
-      html`<li><a href="#${id}">${title}</a></li>`
-    )}</ul></nav>
-        </header>
-        <main>
-    ${sections.map(([, , section]) => section)}
-        </main>
-        <footer>
-          <p>Written by Tubelet. The page is complete as it is: it loads nothing.</p>
-        </footer>
-      </body>
-    </html>
-  `.markup.trimStart();
+  return page({
+    title: data.title,
+    header: html`
+      <p class="muted">Run <bdi>${summary.run}</bdi>, written ${dateText(data.written)}, ${formatDuration(
+        summary.seconds,
+      )}</p>
+      <pre><code>${commandLine(data.command)}</code></pre>
+      ${notes.length > 0 &&
+        html`
+          <div class="notes" role="note">
+            <ul>${notes.map((note) => html`<li>${note}</li>`)}</ul>
+          </div>
+        `}
+      <nav aria-label="Contents">
+        <ul>${sections.map(([id, title]) => html`<li><a href="#${id}">${title}</a></li>`)}</ul>
+      </nav>
+    `,
+    main: sections.map(([, , section]) => section),
+  });
 }
 
 function dateText(date: Date): string {
