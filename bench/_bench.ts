@@ -67,13 +67,6 @@ export async function benchLine(row: BenchRow, context: BenchContext): Promise<B
   };
 }
 
-/** The middle of some numbers; of an even count the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-}
-
 /** What a peer's script prints as its last line: the number it is about, and more of them. */
 export interface PeerReport {
   readonly value: number;

@@ -13,7 +13,8 @@ import { resolveSettings } from "../pipeline/settings.ts";
 import { prepareFrames } from "../pipeline/stages/prepare.ts";
 import { rulesOfViews, viewShape } from "../pipeline/stages/view_rules.ts";
 import type { Bench, BenchContext, Measured } from "./_bench.ts";
-import { median, peerValue } from "./_bench.ts";
+import { peerValue } from "./_bench.ts";
+import { median } from "../pipeline/median.ts";
 
 const LANES = navigator.hardwareConcurrency;
 const REAL = new URL("../../shared/clips/", import.meta.url).pathname;

@@ -11,8 +11,9 @@ import { openEngine, preferredCompute } from "../models/runtime/open_engine.ts";
 import type { Engine } from "../models/runtime/engine.ts";
 import type { Compute } from "../models/shapes.ts";
 import type { ForwardProgram, TrainStep } from "../models/train_step.ts";
-import { type Bench, type BenchContext, type BenchRow, type Measured, median, peerValue } from "./_bench.ts";
+import { type Bench, type BenchContext, type BenchRow, type Measured, peerValue } from "./_bench.ts";
 import { amd, evaluation, finetune, Runner, teacher, videoMae } from "./_steps.ts";
+import { median } from "../pipeline/median.ts";
 
 /** About this much work of ours is timed in a round. */
 const ROUND_MS = 8000;

@@ -8,12 +8,13 @@
  * what was written), and `read_direct` of rows in random order. Files are in the page cache.
  */
 import process from "node:process";
+import { median } from "../pipeline/median.ts";
 import { BatchLoader } from "../pipeline/loader.ts";
 import { rowOrder } from "../pipeline/row_order.ts";
 import { createFeaturesSet, FeatureShardWriter } from "../pipeline/shards/feature_shards.ts";
 import { cubeBytes, tokenCount } from "../pipeline/shards/frame_format.ts";
 import { createFramesSet, FrameShardWriter, type FramesSet } from "../pipeline/shards/frame_shards.ts";
-import { type Bench, type BenchContext, type BenchRow, type Measured, median, peerReport } from "./_bench.ts";
+import { type Bench, type BenchContext, type BenchRow, type Measured, peerReport } from "./_bench.ts";
 
 const VIEW = {
   name: "vit-l",

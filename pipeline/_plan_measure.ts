@@ -4,6 +4,7 @@ import { hostArray } from "../models/runtime/engine.ts";
 import type { ForwardProgram, TrainStep } from "../models/train_step.ts";
 import { type DType, type Program, sizeOf } from "../models/tensor/mod.ts";
 import type { PlannedWork } from "./_plan_networks.ts";
+import { median } from "./median.ts";
 import type { Progress } from "./progress.ts";
 import { uniforms } from "./random.ts";
 import type { Settings } from "./settings.ts";
@@ -146,9 +147,4 @@ function ordinary(dtype: DType, draw: number): number {
   if (dtype === "f16") return 0x2000 + Math.floor(draw * 0x800);
   if (dtype === "bf16") return 0x3c00 + Math.floor(draw * 0x100);
   return Math.floor(draw * 256);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b), middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
