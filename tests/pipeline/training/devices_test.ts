@@ -3,7 +3,6 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import { join } from "node:path";
 import type { Executable, HostArray } from "../../../models/runtime/engine.ts";
 import { initialParameters } from "../../../models/parameters.ts";
-import { videoMaeStep } from "../../../models/videomae.ts";
 import { CheckpointFolder } from "../../../pipeline/checkpoint_folder.ts";
 import { MetricsFile, readMetrics } from "../../../pipeline/metrics.ts";
 import { silentProgress } from "../../../pipeline/progress.ts";
@@ -11,25 +10,13 @@ import { uniforms } from "../../../pipeline/random.ts";
 import { videoMaeInputs } from "../../../pipeline/training/mask_draws.ts";
 import { train } from "../../../pipeline/training/train.ts";
 import { devicesEngine, xlaIsHere } from "../../models/_devices.ts";
+import { cube, sizes, tinyStep } from "./_tiny_step.ts";
 
-const cube = { tubelet: 2, patch: 4 };
-const sizes = { slots: 2, positions: 4, student: 1, teacher: 2 };
 const batch = 4;
 const STEPS = 5;
 const KILLED_AT = 3;
 
-const step = videoMaeStep({
-  shape: {
-    grid: { slots: 2, rows: 2, columns: 2 },
-    cube,
-    encoder: { width: 8, depth: 1, heads: 2 },
-    decoder: { width: 8, depth: 1, heads: 2 },
-  },
-  batch,
-  visible: 2,
-  optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.05, clipNorm: 1 },
-  compute: "f32",
-});
+const step = tinyStep(batch);
 
 /** A batch that depends on the step alone. */
 function batchOf(at: number): Map<string, HostArray> {

@@ -5,7 +5,6 @@ import type { DeviceBuffer, Engine, HostArray } from "../../../models/runtime/en
 import type { DType, Shape } from "../../../models/tensor/mod.ts";
 import { initialParameters } from "../../../models/parameters.ts";
 import { SafetensorsFile } from "../../../models/checkpoints/safetensors.ts";
-import { videoMaeStep } from "../../../models/videomae.ts";
 import { CheckpointFolder } from "../../../pipeline/checkpoint_folder.ts";
 import { MetricsFile, readMetrics } from "../../../pipeline/metrics.ts";
 import { silentProgress } from "../../../pipeline/progress.ts";
@@ -16,23 +15,11 @@ import { DivergedError, train, type Training } from "../../../pipeline/training/
 import { TrainState } from "../../../pipeline/training/train_state.ts";
 import { ReferenceEngine } from "../../../models/runtime/reference.ts";
 import { referenceEngine, xlaEngine } from "../../models/_engines.ts";
+import { cube, sizes, tinyStep } from "./_tiny_step.ts";
 
-const cube = { tubelet: 2, patch: 4 };
-const sizes = { slots: 2, positions: 4, student: 1, teacher: 2 };
 const batch = 2;
 
-const step = videoMaeStep({
-  shape: {
-    grid: { slots: 2, rows: 2, columns: 2 },
-    cube,
-    encoder: { width: 8, depth: 1, heads: 2 },
-    decoder: { width: 8, depth: 1, heads: 2 },
-  },
-  batch,
-  visible: 2,
-  optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.05, clipNorm: 1 },
-  compute: "f32",
-});
+const step = tinyStep(batch);
 
 /** XLA where it is there; one compilation serves all trainings. */
 let engine: Promise<Engine> | undefined;
