@@ -59,7 +59,8 @@ function askProcessor<T>(ask: (usable: FeatureLeaf) => T): T | undefined {
 
 /**
  * The element types in which oneDNN kernels run on a processor and are worth their call. Without AVX-512 a bf16 call
- * ends the process; with it but without bf16 instructions it is slower than f32.
+ * ends the process, and f32 products of batches run a parallel loop inside another, in which two threads of the plugin's
+ * pool can wait for each other for ever. With AVX-512 but without bf16 instructions, bf16 is slower than f32.
  */
 export function oneDnnTypes(flags: ReadonlySet<string>): OneDnnTypes {
   if (!flags.has("avx512f")) return [];
