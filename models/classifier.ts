@@ -3,6 +3,7 @@
  * norm is dropped, `fc_norm` and `head` start fresh, as in the official code. Names carry no `encoder.` prefix. Where there
  * is a class token it may take the place of the mean, and the final norm that of `fc_norm`.
  */
+import { augment, type Augmentation } from "./augmentation/augment.ts";
 import { type ClipForm, clipInput } from "./clip_input.ts";
 import { cubeTokens, encode } from "./encoder.ts";
 import { constantly, fineTuning, truncatedNormal } from "./initializers.ts";
@@ -21,11 +22,8 @@ import {
   type TransformerShape,
 } from "./shapes.ts";
 import {
-  add,
   compare,
-  convert,
   divide,
-  gatherRows,
   input,
   iota,
   mean,
@@ -123,9 +121,11 @@ export interface ClassifierOptions extends ClassifierShape {
 export interface ClassifierStepOptions extends ClassifierOptions {
   /** Stochastic depth of the last block; more than 0 adds the input `drop_keys`. */
   dropPath: number;
-  /** Adds the input `mix` and mixes each clip with its partner, the batch in reverse. @default false */
-  mixup?: boolean;
+  /** What is done to the clips; adds the inputs that it draws from. @default nothing */
+  augmentation?: Augmentation;
   optimizer: OptimizerOptions;
+  /** Decay of the moving average of the parameters, see {@linkcode trainStep}. @default null, no average */
+  averageDecay?: number | null;
   /** Micro-batches that a batch is worked through in, see {@linkcode trainStep}. @default 1 */
   accumulate?: number;
   /** Recompute the inside of each block for the gradients. @default false */
@@ -134,25 +134,24 @@ export interface ClassifierStepOptions extends ClassifierOptions {
 
 /**
  * A fine-tuning step. Data: `cubes` u8 `[B, N, P]`; `targets` f32 `[B, C]`, shares of the classes; `drop_keys` u32 `[B, 2]`
- * with drop path, what each clip's {@linkcode branchScales} are drawn from; `mix` f32 `[B]` with mixup, the share of the clip
- * itself (1 leaves it alone). Metrics: `total`, `accuracy`, `gradNorm`.
+ * with drop path, what each clip's {@linkcode branchScales} are drawn from; what {@linkcode Augmentation} asks for. Metrics:
+ * `total`, `accuracy`, `gradNorm`. Targets of mixed clips are mixed by the caller.
  *
  * @throws {RangeError} if sizes do not fit each other
  */
 export function classifierStep(options: ClassifierStepOptions): TrainStep {
   checkClassifier(options);
-  const { grid, cube, encoder, classes, batch, dropPath, mixup = false, compute, optimizer, accumulate, remat } =
+  const { grid, cube, encoder, classes, batch, dropPath, augmentation = {}, compute, optimizer, accumulate, remat } =
     options;
   const parameters = new Parameters({ matrices: fineTuning });
   const frozen = new Parameters({ role: "frozen" });
   const cubes = input("cubes", [batch, tokensOf(grid), cubeValues(cube)], "u8");
   const targets = input("targets", [batch, classes]);
   const dropKeys = dropPath > 0 ? input("drop_keys", [batch, 2], "u32") : undefined;
-  const mix = mixup ? input("mix", [batch]) : undefined;
-  const seen = mix ? mixedWithReverse(cubes, mix) : cubes;
+  const { seen, inputs } = augment(cubes, augmentation, { grid, cube }, compute, accumulate);
   const metrics = (rows: (batch: Tensor) => Tensor) => {
     const scales = dropKeys && branchScales(rows(dropKeys), encoder.depth, dropPath);
-    const { logits } = classifierLogits(parameters, frozen, options, compute, rows(seen), scales, remat);
+    const { logits } = classifierLogits(parameters, frozen, options, compute, seen(rows), scales, remat);
     const wanted = rows(targets);
     return { total: softCrossEntropy(logits, wanted), accuracy: accuracy(logits, wanted) };
   };
@@ -160,9 +159,10 @@ export function classifierStep(options: ClassifierStepOptions): TrainStep {
     name: "classifier_step",
     parameters,
     frozen,
-    data: [cubes, targets, ...(dropKeys ? [dropKeys] : []), ...(mix ? [mix] : [])],
+    data: [cubes, targets, ...(dropKeys ? [dropKeys] : []), ...inputs],
     metrics,
     optimizer,
+    averageDecay: options.averageDecay,
     accumulate,
   });
 }
@@ -198,15 +198,6 @@ function sources({ grid, cube, batch }: Omit<ClassifierOptions, "classes">, clip
     frozen: new Parameters({ role: "frozen" }),
     ...clipInput(clips, grid, cube, batch),
   };
-}
-
-/** `mix * clip + (1 - mix) * partner`, the partner being the clip at the same place from the end. f32 levels. */
-function mixedWithReverse(cubes: Tensor, mix: Tensor): Tensor {
-  const [batch] = cubes.shape as [number];
-  const rows = reshape(convert(cubes, "f32"), [1, batch, cubes.size / batch]);
-  const reverse = gatherRows(rows, subtract(batch - 1, iota([1, batch], 1)));
-  const share = reshape(mix, [1, batch, 1]);
-  return reshape(add(multiply(rows, share), multiply(reverse, subtract(1, share))), cubes.shape);
 }
 
 /**

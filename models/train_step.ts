@@ -46,7 +46,8 @@ export interface ForwardProgram {
 }
 
 /**
- * A training step. Inputs `parameter/NAME`, `moment1/NAME` and `moment2/NAME` are donated to the outputs of the same names;
+ * A training step. Inputs `parameter/NAME`, `moment1/NAME` and `moment2/NAME`, and `average/NAME` where parameters are
+ * averaged over the steps, are donated to the outputs of the same names;
  * scalars, f32: `learning_rate`, `correction1` = 1 / (1 - beta1^t), `correction2` = 1 / (1 - beta2^t); output `metrics`.
  */
 export interface TrainStep {
@@ -57,6 +58,8 @@ export interface TrainStep {
   readonly frozen: readonly ParameterSpec[];
   /** Batch inputs. */
   readonly data: readonly DataSpec[];
+  /** Whether the parameters are averaged over the steps. @default false */
+  readonly averages?: boolean;
   /** Names of the numbers in `metrics`, f32 `[K]`: `total` first, `gradNorm` (before clipping) last. */
   readonly metrics: readonly string[];
 }
@@ -75,6 +78,11 @@ export interface StepParts {
    */
   metrics: (rows: (batch: Tensor) => Tensor) => Metrics;
   optimizer: OptimizerOptions;
+  /**
+   * Decay of an exponential moving average of the parameters: `average = decay * average + (1 - decay) * parameter` after each
+   * step. @default null, no average
+   */
+  averageDecay?: number | null | undefined;
   /** Micro-batches that a batch is worked through in; must divide its clips. @default 1 */
   accumulate?: number | undefined;
 }
@@ -88,7 +96,7 @@ export type Metrics = Readonly<Record<string, Tensor>> & { readonly total: Tenso
  * @throws {RangeError} if the micro-batches do not divide the batch
  */
 export function trainStep(parts: StepParts): TrainStep {
-  const { name, parameters, frozen, data, optimizer } = parts;
+  const { name, parameters, frozen, data, optimizer, averageDecay: decay = null } = parts;
   const { metrics, found } = metricsAndGradients(parts);
   const { specs, tensors } = parameters;
   const scalars = {
@@ -113,17 +121,30 @@ export function trainStep(parts: StepParts): TrainStep {
   for (const part of ["parameter", "moment1", "moment2"] as const) {
     specs.forEach(({ name }, i) => outputs[`${part}/${name}`] = updated[i]![part]);
   }
+  const averages = decay === null ? [] : specs.map(({ name, shape }) => input(`average/${name}`, shape));
+  averages.forEach((average, i) => {
+    outputs[`average/${specs[i]!.name}`] = add(multiply(average, decay!), multiply(updated[i]!.parameter, 1 - decay!));
+  });
 
   const { metrics: _, ...donated } = outputs;
   return {
     program: program(name, outputs, {
       donate: Object.fromEntries(Object.keys(donated).map((key) => [key, key])),
-      inputs: [...tensors, ...moments1, ...moments2, ...frozen.tensors, ...data, ...Object.values(scalars)],
+      inputs: [
+        ...tensors,
+        ...moments1,
+        ...moments2,
+        ...averages,
+        ...frozen.tensors,
+        ...data,
+        ...Object.values(scalars),
+      ],
       batch: data,
     }),
     parameters: specs,
     frozen: frozen.specs,
     data: dataSpecs(data),
+    averages: decay !== null,
     metrics: Object.keys(reported),
   };
 }

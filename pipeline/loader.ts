@@ -22,6 +22,8 @@ export interface RowPlace {
   readonly epoch: number;
   /** Number of the clip in the list. */
   readonly item: number;
+  /** Which of its copies in the epoch it is. @default 0 */
+  readonly copy?: number;
 }
 
 /** What rows are read from: a shard set, whatever its settings. */

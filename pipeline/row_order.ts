@@ -76,32 +76,41 @@ export interface TrainingOrderOptions {
   readonly views: number;
   /** The run's seed. */
   readonly seed: number;
+  /** Copies of every item in an epoch, one after the other, for draws that differ. @default 1 */
+  readonly copies?: number;
 }
 
 /**
- * The rows of a whole training run: position `p` is in epoch `floor(p / items)`, each epoch visits every item once in
- * its own order, and reads the view whose turn it is. Row = item x views + view, as frame shards number them.
+ * The rows of a whole training run: position `p` is in epoch `floor(p / (items * copies))`, each epoch visits every item
+ * once in its own order, in as many copies as are wanted, and reads the view whose turn it is. Row = item x views + view, as
+ * frame shards number them.
  */
 export class TrainingOrder {
   readonly #options: TrainingOrderOptions;
+  readonly #copies: number;
   #epoch = -1;
   #order: (position: number) => number = () => 0;
 
   /**
    * @param options Items, views and seed.
-   * @throws {RangeError} If there is no item or no view.
+   * @throws {RangeError} If there is no item, no view or no copy.
    */
   constructor(options: TrainingOrderOptions) {
     if (options.items.length === 0) throw new RangeError("There is no item to train on: every clip was refused");
     if (!Number.isSafeInteger(options.views) || options.views < 1) {
       throw new RangeError(`An item has 1 or more views: found ${options.views}`);
     }
+    const { copies = 1 } = options;
+    if (!Number.isSafeInteger(copies) || copies < 1) {
+      throw new RangeError(`An item has 1 or more copies in an epoch: found ${copies}`);
+    }
     this.#options = options;
+    this.#copies = copies;
   }
 
   /** Positions in an epoch. */
   get epochLength(): number {
-    return this.#options.items.length;
+    return this.#options.items.length * this.#copies;
   }
 
   /** Views stored per item. */
@@ -114,6 +123,11 @@ export class TrainingOrder {
     return Math.floor(position / this.epochLength);
   }
 
+  /** Which of its item's copies stands at a position, from 0. */
+  copyOf(position: number): number {
+    return position % this.#copies;
+  }
+
   /** The row (of the whole shard set) at a position of the run, 0 upwards without end. */
   rowAt(position: number): number {
     const { items, views, seed } = this.#options;
@@ -122,6 +136,7 @@ export class TrainingOrder {
       this.#order = rowOrder(items.length, seed, epoch);
       this.#epoch = epoch;
     }
-    return items[this.#order(position - epoch * items.length)]! * views + epoch % views;
+    const place = Math.floor((position - epoch * this.epochLength) / this.#copies);
+    return items[this.#order(place)]! * views + epoch % views;
   }
 }

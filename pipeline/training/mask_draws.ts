@@ -22,6 +22,8 @@ export interface BatchRow {
   /** Row of the frame set. */
   readonly row: number;
   readonly epoch: number;
+  /** Which of its copies in the epoch it is. @default 0 */
+  readonly copy?: number;
 }
 
 /** How the teacher's masks come about; part of what feature shards are hashed by. */

@@ -34,7 +34,12 @@ export class RowBatches implements BatchSource {
     this.#loader = new BatchLoader({
       order: (position) => {
         const row = order.rowAt(position);
-        return { row, epoch: order.epochOf(position), item: Math.floor(row / order.views) };
+        return {
+          row,
+          epoch: order.epochOf(position),
+          item: Math.floor(row / order.views),
+          copy: order.copyOf(position),
+        };
       },
       batch,
       fields,

@@ -11,6 +11,7 @@ import { DivergedError } from "./diverged_error.ts";
 import { compileFitting } from "./fitting.ts";
 import { TrainState, type UploadedBatch } from "./train_state.ts";
 import { stepScalars, type Training } from "./training.ts";
+import { checkpointParameters } from "./weights.ts";
 
 export { DivergedError } from "./diverged_error.ts";
 export type { Training } from "./training.ts";
@@ -33,6 +34,7 @@ export interface TrainingResult {
  */
 export async function train(training: Training): Promise<TrainingResult> {
   const found = await resumePoint(training);
+  await lookAgain(training, found);
   if (found && found.step >= training.schedule.steps) {
     return { checkpoint: found.path, steps: found.step, metrics: {} };
   }
@@ -58,7 +60,7 @@ async function trainFrom(
   executable: Executable,
   found: ResumePoint | undefined,
 ): Promise<TrainingResult> {
-  const { name, checkpoints, schedule, signal } = training;
+  const { name, checkpoints, schedule, signal, watch } = training;
   const from = found?.step ?? 0;
   using state = found
     ? await TrainState.load(training.engine, training.step, found.path)
@@ -105,6 +107,20 @@ async function trainFrom(
     settled = performance.now();
   };
 
+  const look = async (step: number) => {
+    await settle();
+    const began = performance.now();
+    try {
+      await watch!.look(step, await state.parameters());
+    } catch (error) {
+      // An interruption loses the look, and no step.
+      if (signal.aborted) await save(step);
+      throw error;
+    }
+    settled = performance.now();
+    bar.update(step, { asideMs: settled - began });
+  };
+
   const prepare = async (): Promise<ReadyBatch> => {
     const batch = await batches.next();
     const uploaded = state.upload(batch.inputs);
@@ -129,6 +145,7 @@ async function trainFrom(
       pending = { step: step + 1, lr, epoch, waitedMs, numbers: quiet((await running).numbers) };
       if (last || signal.aborted || (step + 1) % training.checkpointSteps === 0) await save(step + 1);
       if (signal.aborted && !last) throw signal.reason;
+      if (watch?.wants(step + 1)) await look(step + 1);
     }
   } finally {
     await running?.catch(() => {});
@@ -180,6 +197,14 @@ async function resumePoint(training: Training): Promise<ResumePoint | undefined>
       "and the training begins anew",
   );
   return undefined;
+}
+
+/** Takes the look that a run before was cut off in, at the network that it left. */
+async function lookAgain({ watch, step }: Training, found: ResumePoint | undefined): Promise<void> {
+  watch?.begin(found?.step ?? 0);
+  if (found && watch?.wants(found.step)) {
+    await watch.look(found.step, await checkpointParameters(found.path, step.parameters));
+  }
 }
 
 /** A step that is done. */

@@ -1,7 +1,8 @@
 /**
  * Parameters and AdamW's moments on a device, handed from step to step by donation, and their files in a checkpoint:
- * `model.safetensors` (parameters under official names, for other tools too) and `optimizer.safetensors` (moments,
- * `moment1/NAME` and `moment2/NAME` under ours).
+ * `model.safetensors` (parameters under official names, for other tools too), `optimizer.safetensors` (moments,
+ * `moment1/NAME` and `moment2/NAME` under ours), and `average.safetensors` (the moving average of the parameters, as
+ * `model.safetensors`) where there is one.
  */
 import { join } from "node:path";
 import type { DeviceBuffer, Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
@@ -10,13 +11,14 @@ import { writeSafetensors } from "../../models/checkpoints/safetensors.ts";
 import { hostParameter, type ParameterSpec } from "../../models/parameters.ts";
 import type { CubeSize } from "../../models/shapes.ts";
 import type { TrainStep } from "../../models/train_step.ts";
-import { checkpointParameters, type HostParameters, MODEL_FILE, readParameters } from "./weights.ts";
+import { AVERAGE_FILE, checkpointParameters, type HostParameters, MODEL_FILE, readParameters } from "./weights.ts";
 
 const OPTIMIZER = "optimizer.safetensors";
 /** Output of a step: its numbers. */
 export const METRICS = "metrics";
-/** Kinds of value that a step replaces, as the program's inputs and outputs begin. */
-const KINDS = ["parameter", "moment1", "moment2"] as const;
+const MOMENTS = ["moment1", "moment2"] as const;
+/** What every value that a step replaces starts with, as the program's inputs and outputs begin. */
+type Kind = "parameter" | "average" | typeof MOMENTS[number];
 
 /** A batch on the device. Dispose of it after the step, or instead of it. */
 export interface UploadedBatch extends Disposable {
@@ -31,14 +33,14 @@ export class TrainState implements Disposable {
 
   private constructor(private readonly engine: Engine, private readonly step: TrainStep) {}
 
-  /** Step 0: the given parameters, moments of zero. */
+  /** Step 0: the given parameters, which are their average too, and moments of zero. */
   static create(engine: Engine, step: TrainStep, parameters: HostParameters): TrainState {
     const state = new TrainState(engine, step);
     for (const spec of step.parameters) {
       const values = parameters.get(spec.name);
       if (!values) throw new TypeError(`The parameter ${spec.name} has no initial value`);
       const zeros = new Float32Array(values.length);
-      state.#upload(spec, [values, zeros, zeros]);
+      state.#upload(spec, { parameter: values, moment1: zeros, moment2: zeros, average: values });
     }
     return state;
   }
@@ -52,14 +54,18 @@ export class TrainState implements Disposable {
     const model = await checkpointParameters(folder, step.parameters);
     const moments = await readParameters(
       join(folder, OPTIMIZER),
-      step.parameters.flatMap((spec) => KINDS.slice(1).map((kind) => ({ ...spec, name: `${kind}/${spec.name}` }))),
+      step.parameters.flatMap((spec) => MOMENTS.map((kind) => ({ ...spec, name: `${kind}/${spec.name}` }))),
     );
+    const averages = step.averages ? await readParameters(join(folder, AVERAGE_FILE), step.parameters) : model;
     const state = new TrainState(engine, step);
     for (const spec of step.parameters) {
-      const values = KINDS.map((kind) =>
-        kind === "parameter" ? model.get(spec.name)! : moments.get(`${kind}/${spec.name}`)!
-      );
-      state.#upload(spec, values);
+      const { name } = spec;
+      state.#upload(spec, {
+        parameter: model.get(name)!,
+        moment1: moments.get(`moment1/${name}`)!,
+        moment2: moments.get(`moment2/${name}`)!,
+        average: averages.get(name)!,
+      });
     }
     return state;
   }
@@ -141,6 +147,11 @@ export class TrainState implements Disposable {
     }
   }
 
+  /** The parameters on the host, by name. */
+  async parameters(): Promise<HostParameters> {
+    return new Map((await this.#download("parameter")).map(({ name, data }) => [name, data as Float32Array]));
+  }
+
   /**
    * Writes the files of a checkpoint.
    *
@@ -149,7 +160,11 @@ export class TrainState implements Disposable {
   async write(folder: string, cube: CubeSize): Promise<void> {
     const model = officialTensors(await this.#download("parameter"), cube);
     await writeSafetensors(join(folder, MODEL_FILE), model, { format: "pt" });
-    const moments = await Promise.all(["moment1", "moment2"].map(async (kind) => {
+    if (this.step.averages) {
+      const average = officialTensors(await this.#download("average"), cube);
+      await writeSafetensors(join(folder, AVERAGE_FILE), average, { format: "pt" });
+    }
+    const moments = await Promise.all(MOMENTS.map(async (kind) => {
       return (await this.#download(kind)).map((tensor) => ({ ...tensor, name: `${kind}/${tensor.name}` }));
     }));
     await writeSafetensors(join(folder, OPTIMIZER), moments.flat());
@@ -161,10 +176,11 @@ export class TrainState implements Disposable {
     this.#frozen.clear();
   }
 
-  #upload(spec: ParameterSpec, values: readonly Float32Array[]): void {
-    KINDS.forEach((kind, i) => {
-      this.#buffers.set(`${kind}/${spec.name}`, this.engine.upload(values[i]!, spec.shape, "f32"));
-    });
+  #upload(spec: ParameterSpec, values: Readonly<Record<Kind, Float32Array>>): void {
+    const kinds: readonly Kind[] = ["parameter", ...MOMENTS, ...(this.step.averages ? ["average" as const] : [])];
+    for (const kind of kinds) {
+      this.#buffers.set(`${kind}/${spec.name}`, this.engine.upload(values[kind], spec.shape, "f32"));
+    }
   }
 
   async #read(numbers: DeviceBuffer): Promise<Map<string, number>> {
@@ -173,7 +189,7 @@ export class TrainState implements Disposable {
     return new Map(this.step.metrics.map((name, i) => [name, values[i]!]));
   }
 
-  async #download(kind: string): Promise<ParameterValues[]> {
+  async #download(kind: Kind): Promise<ParameterValues[]> {
     return await Promise.all(this.step.parameters.map(async ({ name, shape }) => ({
       name,
       shape,

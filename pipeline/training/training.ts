@@ -10,6 +10,7 @@ import type { BatchSource } from "./batch_source.ts";
 import type { EvidenceOptions } from "./diverged_error.ts";
 import type { BatchSetting } from "./fitting.ts";
 import type { HostParameters } from "./weights.ts";
+import type { Watch } from "./watch.ts";
 
 /** What a training is made of. */
 export interface Training {
@@ -48,6 +49,8 @@ export interface Training {
   readonly metrics: (fromStep: number) => MetricsFile;
   /** Where a step that is not finite is kept. @default it is not */
   readonly evidence?: EvidenceOptions;
+  /** Looks at the network between steps. @default nobody does */
+  readonly watch?: Watch | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
   readonly warn: (message: string) => void;

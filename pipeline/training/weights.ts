@@ -10,6 +10,9 @@ export type HostParameters = ReadonlyMap<string, Float32Array>;
 /** Parameters of a checkpoint, under official names. */
 export const MODEL_FILE = "model.safetensors";
 
+/** Moving averages of them, in checkpoints of a training that keeps such. */
+export const AVERAGE_FILE = "average.safetensors";
+
 /** How many names a message lists. */
 const SHOWN_NAMES = 5;
 

@@ -139,7 +139,7 @@ for (const name of names) {
     ...shape,
     batch,
     dropPath: 0,
-    mixup: true,
+    augmentation: { mixup: true },
     compute: "f32",
     optimizer: { beta1: betas[0], beta2: betas[1], eps, weightDecay, clipNorm, learningRateScale: scale },
   });

@@ -27,7 +27,7 @@ function steps(compute: Compute): TrainStep[] {
     videoMaeStep({ shape, visible: 4, ...common, remat }),
     amdStep({ shape, ...alignment, teacher: TEACHER, visible: 4, teacherVisible: 8, ...common, remat }),
     amdStep({ shape, ...alignment, visible: 4, teacherVisible: 8, ...common, remat }),
-    classifierStep({ ...clips, encoder, classes: 3, dropPath: 0.5, mixup: true, ...common, remat }),
+    classifierStep({ ...clips, encoder, classes: 3, dropPath: 0.5, augmentation: { mixup: true }, ...common, remat }),
   ]);
 }
 

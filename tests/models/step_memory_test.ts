@@ -53,7 +53,15 @@ const STEPS: Readonly<Record<string, (savings: Savings) => TrainStep>> = {
       ...savings,
     }),
   "a classifier with drop path and mixup": (savings) =>
-    classifierStep({ ...clips, encoder, classes: 3, dropPath: 0.5, mixup: true, ...common, ...savings }),
+    classifierStep({
+      ...clips,
+      encoder,
+      classes: 3,
+      dropPath: 0.5,
+      augmentation: { mixup: true },
+      ...common,
+      ...savings,
+    }),
 };
 
 /** Made-up inputs: lists of rows ascend, all else has no pattern. */
