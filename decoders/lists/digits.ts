@@ -9,18 +9,14 @@
 import { drawInteger } from "../sampling.ts";
 import { MOTION_DRAWS, MOTIONS } from "./_digit_motion.ts";
 import type { DigitAnswer, DigitJob } from "./_digits_worker.ts";
+import { type DemoLists, fillDemoFolder, isWritten } from "./_demo_folder.ts";
 import { DIGIT_FILES, DIGIT_PIXELS, type DigitPart, readDigits } from "./_mnist.ts";
-import { ListError } from "./list_error.ts";
 
 /** Version of the clips: another one draws or encodes differently. */
 const VERSION = 1;
 
 /** Clips that a worker is sent at a time. */
 const BATCH = 16;
-
-/** Marks of a folder: the settings of what is being made, and of what is there in full. */
-const STARTED = "digits.partial.json";
-const COMPLETE = "digits.json";
 
 /** What to make. */
 export interface DigitsOptions {
@@ -46,20 +42,6 @@ export interface DigitsOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** The demo's clips. */
-export interface Digits {
-  /** Folder that the paths of the lists start from. */
-  root: string;
-  /** List of the training clips, lines `path label`. */
-  train: string;
-  /** List of the validation clips. */
-  val: string;
-  /** Names of the labels. */
-  classes: readonly string[];
-  /** Clips in both lists. */
-  clips: number;
-}
-
 /**
  * Makes the demo's clips and lists, or what is missing of them.
  *
@@ -69,7 +51,7 @@ export interface Digits {
  * @throws {ListError} The folder holds clips of other settings.
  * @throws The signal's reason, if it aborts.
  */
-export async function makeDigits(options: DigitsOptions): Promise<Digits> {
+export async function makeDigits(options: DigitsOptions): Promise<DemoLists> {
   checkOptions(options);
   const { folder, trainClips, valClips, frames, size, seed } = options;
   const settings = {
@@ -81,19 +63,10 @@ export async function makeDigits(options: DigitsOptions): Promise<Digits> {
     seed,
     digits: { train: DIGIT_FILES.train.sha256, val: DIGIT_FILES.val.sha256 },
   };
-  const mark = JSON.stringify(settings, null, 2) + "\n";
-  const complete = await checkMark(folder, COMPLETE, mark);
   const parts: [DigitPart, number][] = [["train", trainClips], ["val", valClips]];
-  for (const [part] of parts) await Deno.mkdir(`${folder}/${part}`, { recursive: true });
-  if (!complete && !await checkMark(folder, STARTED, mark)) await replaceFile(`${folder}/${STARTED}`, mark);
-
-  await makeMissing(options, parts);
-
-  if (!complete) {
-    for (const [part, count] of parts) await replaceFile(`${folder}/${part}.csv`, listText(part, count));
-    await replaceFile(`${folder}/classes.txt`, MOTIONS.map((name) => name + "\n").join(""));
-    await Deno.rename(`${folder}/${STARTED}`, `${folder}/${COMPLETE}`);
-  }
+  const lists = { train: listText("train", trainClips), val: listText("val", valClips) };
+  const demo = { folder, kind: "digits", settings, lists, classes: MOTIONS };
+  await fillDemoFolder(demo, () => makeMissing(options, parts));
   return {
     root: folder,
     train: `${folder}/train.csv`,
@@ -111,46 +84,6 @@ function checkOptions(options: DigitsOptions): void {
     }
   }
   if (options.size % 2 !== 0) throw new RangeError(`Cannot make digits: size must be even, got ${options.size}`);
-}
-
-/**
- * @returns Whether the mark is there.
- * @throws {ListError} It is there with other settings.
- */
-async function checkMark(folder: string, name: string, mark: string): Promise<boolean> {
-  let found: string;
-  try {
-    found = await Deno.readTextFile(`${folder}/${name}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-  if (found === mark) return true;
-  throw new ListError(
-    folder,
-    null,
-    `holds digits of other settings (${differences(found, mark)}); remove it or name another folder`,
-  );
-}
-
-/** Names the settings that differ, for people. */
-function differences(foundText: string, markText: string): string {
-  let found: Record<string, unknown>;
-  try {
-    found = Object(JSON.parse(foundText));
-  } catch {
-    return "its mark is not JSON";
-  }
-  const show = JSON.stringify;
-  const parts = Object.entries(JSON.parse(markText) as Record<string, unknown>)
-    .filter(([name, value]) => show(found[name]) !== show(value))
-    .map(([name, value]) => `${name} ${show(found[name])}, asked for ${show(value)}`);
-  return parts.join("; ") || "its mark has other fields";
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  await Deno.writeTextFile(`${path}.new`, text);
-  await Deno.rename(`${path}.new`, path);
 }
 
 /** Formats alternate, and each motion comes in both. */
@@ -198,15 +131,6 @@ async function makeMissing(options: DigitsOptions, parts: [DigitPart, number][])
   const count = Math.min(lanes, Math.ceil(missing.length / BATCH));
   const ends = await Promise.allSettled(Array.from({ length: count }, lane));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
-}
-
-function isWritten(path: string): boolean {
-  try {
-    return Deno.statSync(path).size > 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function jobOf(options: DigitsOptions, part: DigitPart, index: number, digits: Uint8Array): DigitJob {
