@@ -208,6 +208,11 @@ const pretrain = z.strictObject({
   eps: real(1e-8, 1e-16, 1, { about: "AdamW's epsilon, teacher training too", affects: TRAINING }),
   weightDecay: real(0.05, 0, 1, { about: "Decoupled weight decay, teacher training too", affects: TRAINING }),
   clipNorm: positiveOrNone(0.02, 1e6, { about: "Global gradient norm is cut to this", affects: PRETRAIN }),
+  probeEpochs: whole(0, 0, 100_000, {
+    about: "Epochs from one probe of the student in training to the next; 0 probes it only afterwards",
+    unit: "epochs",
+    flag: "probe-epochs",
+  }),
 });
 
 const TRAIN_TEACHER: readonly Stage[] = ["train-teacher"];

@@ -25,6 +25,12 @@ export interface Metric {
   [name: string]: number | string | undefined;
 }
 
+/** What every line has. */
+export interface StepLine {
+  readonly stage: string;
+  readonly step: number;
+}
+
 /** Where to go on. */
 export interface ResumePoint {
   stage: string;
@@ -32,8 +38,8 @@ export interface ResumePoint {
   step: number;
 }
 
-/** The open file. One writer at a time: the run's lock sees to that. */
-export class MetricsFile implements Disposable {
+/** The open file, of metrics or of other lines by step. One writer at a time: the run's lock sees to that. */
+export class MetricsFile<Line extends StepLine = Metric> implements Disposable {
   readonly #fd: number;
   #closed = false;
 
@@ -49,8 +55,8 @@ export class MetricsFile implements Disposable {
   }
 
   /** Appends a line. It is with the system at return, on the disk after `sync()`. */
-  write(metric: Metric): void {
-    orDiskFull(this.path, () => fs.appendFileSync(this.#fd, `${JSON.stringify(metric, spellNonFinite)}\n`));
+  write(line: Line): void {
+    orDiskFull(this.path, () => fs.appendFileSync(this.#fd, `${JSON.stringify(line, spellNonFinite)}\n`));
   }
 
   /** Waits until every line is on the disk; call it before a checkpoint is published. */
@@ -74,16 +80,11 @@ function spellNonFinite(_key: string, value: unknown): unknown {
  *
  * @throws {SyntaxError} if a line before the last cannot be read
  */
-export function readMetrics(path: string): Metric[] {
-  return wholeLines(path).map(({ metric }) => metric);
+export function readMetrics<Line extends StepLine = Metric>(path: string): Line[] {
+  return wholeLines(path).map(({ line }) => line as Line);
 }
 
-interface Line {
-  text: string;
-  metric: Metric;
-}
-
-function wholeLines(path: string): Line[] {
+function wholeLines(path: string): { readonly text: string; readonly line: StepLine }[] {
   let text: string;
   try {
     text = fs.readFileSync(path, "utf8");
@@ -95,18 +96,18 @@ function wholeLines(path: string): Line[] {
   // What follows the last line end is empty or half a line.
   lines.pop();
   return lines.flatMap((line, i) => {
-    const metric = parseLine(line);
-    if (metric) return [{ text: line, metric }];
+    const parsed = parseLine(line);
+    if (parsed) return [{ text: line, line: parsed }];
     // After a power cut the end of a file may be zeros although its length was recorded.
     if (i === lines.length - 1) return [];
     throw new SyntaxError(`Line ${i + 1} of ${path} is no metric: ${JSON.stringify(line.slice(0, 80))}`);
   });
 }
 
-function parseLine(line: string): Metric | undefined {
+function parseLine(line: string): StepLine | undefined {
   try {
     const value = JSON.parse(line);
-    return typeof value?.stage === "string" && Number.isInteger(value.step) ? value as Metric : undefined;
+    return typeof value?.stage === "string" && Number.isInteger(value.step) ? value as StepLine : undefined;
   } catch {
     return undefined;
   }
@@ -114,7 +115,7 @@ function parseLine(line: string): Metric | undefined {
 
 /** Rewrites the file without the lines to come again, through a temporary file; a file that needs none is not touched. */
 function truncate(path: string, { stage, step }: ResumePoint): void {
-  const kept = wholeLines(path).filter(({ metric }) => metric.stage !== stage || metric.step <= step);
+  const kept = wholeLines(path).filter(({ line }) => line.stage !== stage || line.step <= step);
   const text = kept.map((line) => `${line.text}\n`).join("");
   if (!fs.existsSync(path) || fs.statSync(path).size === new TextEncoder().encode(text).length) return;
   writeFileAtomically(path, text);

@@ -40,6 +40,8 @@ export interface ProgressExtra {
   waitShare?: number;
   /** A few words, such as "total 0.912". */
   note?: string;
+  /** Time since the last update that went into something else: it is no part of the rate, ms. */
+  asideMs?: number;
 }
 
 /** Shows nothing. */

@@ -68,6 +68,7 @@ class ShownStage implements StageProgress {
   #lastDrawn: number;
   #waitedMs = 0;
   #waitKnownMs = 0;
+  #asideMs = 0;
   #ended = false;
 
   constructor(readonly aims: StageAims, readonly output: ProgressOutput, readonly clock: () => number) {
@@ -81,14 +82,17 @@ class ShownStage implements StageProgress {
   update(done: number, extra: ProgressExtra = {}): void {
     if (this.#ended) return;
     const now = this.clock();
-    if (extra.waitShare !== undefined && Number.isFinite(extra.waitShare)) {
-      this.#waitedMs += extra.waitShare * (now - this.#lastUpdate);
-      this.#waitKnownMs += now - this.#lastUpdate;
+    const { waitShare, asideMs = 0 } = extra;
+    if (waitShare !== undefined && Number.isFinite(waitShare)) {
+      const spentMs = now - this.#lastUpdate - asideMs;
+      this.#waitedMs += waitShare * spentMs;
+      this.#waitKnownMs += spentMs;
     }
+    this.#asideMs += asideMs;
     this.#lastUpdate = now;
     this.#done = done;
     this.#extra = extra;
-    this.#rate.add(now, done);
+    this.#rate.add(now - this.#asideMs, done);
     if (now - this.#lastDrawn < (this.output.isTerminal ? REDRAW_MS : PLAIN_LINE_MS)) return;
     this.#lastDrawn = now;
     if (this.output.isTerminal) this.#draw();
@@ -138,8 +142,8 @@ class ShownStage implements StageProgress {
   /** Means of the whole stage, this attempt alone. */
   #ending(): string {
     const { total, unit, from } = this.aims;
-    const seconds = (this.clock() - this.#start) / 1000;
-    const rate = (this.#done - from) / seconds;
+    const passedMs = this.clock() - this.#start, seconds = passedMs / 1000;
+    const rate = 1000 * (this.#done - from) / (passedMs - this.#asideMs);
     return [
       `${counted(this.#done, total, unit)} in ${formatDuration(seconds)}`,
       ...(rate > 0 && Number.isFinite(rate) ? [formatRate(rate, unit, singular(unit))] : []),

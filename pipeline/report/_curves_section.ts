@@ -4,7 +4,7 @@ import { formatAmount, formatCount, formatDuration } from "../units.ts";
 import { lineChart, type Series, type ValueAxis } from "./chart.ts";
 import { type Curve, curvesOf, formatLoss, LOSSES, thin, trainedStages } from "./curves.ts";
 import { type Html, html } from "./html.ts";
-import type { FinalLosses, RunSummary } from "./report_data.ts";
+import type { FinalLosses, ProbePoint, RunSummary } from "./report_data.ts";
 
 const STAGE_TITLES: Record<string, string> = {
   "train-teacher": "Training of the teacher (VideoMAE)",
@@ -48,7 +48,11 @@ function lookOf(name: string): CurveLook {
 }
 
 /** All trainings of a run. */
-export async function curvesSection(metrics: readonly Metric[], summary: RunSummary): Promise<Html> {
+export async function curvesSection(
+  metrics: readonly Metric[],
+  summary: RunSummary,
+  probes: readonly ProbePoint[] = [],
+): Promise<Html> {
   const stages = await Promise.all(
     trainedStages(metrics).map(async (stage) => {
       const curves = curvesOf(metrics, stage);
@@ -56,7 +60,9 @@ export async function curvesSection(metrics: readonly Metric[], summary: RunSumm
       const seconds = summary.stages.find(({ name }) => name === stage)?.seconds;
       return html`<h3>${stageTitle(stage)}</h3>
 ${endOf(end, seconds)}
-<div class="panels">${await panels(curves, stageTitle(stage))}</div>`;
+<div class="panels">${await panels(curves, stageTitle(stage))}${
+        stage === "pretrain" && probes.length > 0 && await probePanel(probes)
+      }</div>`;
     }),
   );
   return html`<section id="training" aria-labelledby="training-h">
@@ -101,16 +107,42 @@ async function lossPanel(losses: readonly Curve[], training: string): Promise<Ht
   const [low, high] = extent(values);
   const logarithmic = low > 0 && high > 10 * low;
   const description = `Losses of ${training} over steps: ${losses.map(course).join("; ")}`;
-  const legend = series.map(({ name, colour }) =>
+  return html`<figure class="panel">
+<figcaption><b>All losses</b>${logarithmic && ", logarithmic scale"} ${legend(series)}</figcaption>
+${await lineChart(description, series, { format: "~r", zero: false, logarithmic })}
+</figure>`;
+}
+
+/** What the frozen features were worth on the way, both probes in one chart. */
+async function probePanel(probes: readonly ProbePoint[]): Promise<Html> {
+  const measures = [
+    { name: "nearest neighbours", colour: "var(--direct)", of: ({ knn }: ProbePoint) => knn },
+    { name: "linear", colour: "var(--generation)", of: ({ linear }: ProbePoint) => linear },
+  ];
+  const series = measures.map(({ name, colour, of }): Series => {
+    const points = probes.map((probe) => ({ step: probe.step, value: of(probe) ?? NaN }));
+    return { name, colour, points: thin(points.filter(({ value }) => Number.isFinite(value))) };
+  }).filter(({ points }) => points.length > 0);
+  const lost = probes.filter(({ knn }) => !Number.isFinite(knn)).length;
+  const courses = series.map(({ name, points }) => course({ name, points, notFinite: 0 }));
+  const chart = series.length > 0 &&
+    await lineChart(`Probes of the student over steps: ${courses.join("; ")}`, series, { format: ".0%", zero: true });
+  return html`<figure class="panel">
+<figcaption><b>Validation clips that probes of the frozen features got right</b> ${legend(series)}${
+    lost > 0 && html`<b class="bad">${formatAmount(lost, "probe")} not finite</b>`
+  }</figcaption>
+${chart || html`<p>Not one probe found finite features.</p>`}
+</figure>`;
+}
+
+function legend(series: readonly Series[]): Html {
+  const keys = series.map(({ name, colour }) =>
     html`
       <span
         class="key"><svg viewBox="0 0 16 6" aria-hidden="true"><path d="M0 3H16" stroke="${colour}" stroke-width="3"/></svg>${name}</span>
     `
   );
-  return html`<figure class="panel">
-<figcaption><b>All losses</b>${logarithmic && ", logarithmic scale"} <span class="legend">${legend}</span></figcaption>
-${await lineChart(description, series, { format: "~r", zero: false, logarithmic })}
-</figure>`;
+  return html`<span class="legend">${keys}</span>`;
 }
 
 async function panel(curve: Curve, training: string): Promise<Html> {

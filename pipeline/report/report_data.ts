@@ -95,6 +95,15 @@ export interface ProbeSummary {
   chance: number;
 }
 
+/** What the student's features were worth in the middle of its pre-training; shares 0 to 1, NaN if not finite. */
+export interface ProbePoint {
+  step: number;
+  /** Nearest neighbours. */
+  knn: number;
+  /** A linear classifier; absent where none was fitted. */
+  linear?: number;
+}
+
 /** A clip that the report shows. */
 export interface ReportClip {
   name: string;
@@ -141,6 +150,8 @@ export interface ReportData {
   summary: RunSummary;
   /** All lines of metrics.jsonl. */
   metrics: readonly Metric[];
+  /** All lines of probes.jsonl, in order. @default none */
+  probes?: readonly ProbePoint[];
   /** A few; more than four make the page long. */
   clips: readonly ReportClip[];
   settings: ResolvedSettings;

@@ -23,7 +23,7 @@ export async function reportPage(data: ReportData): Promise<string> {
   const { summary, notes = [] } = data;
   const sections: [id: string, title: string, section: Html][] = [
     ["result", "Result", await resultSection(summary)],
-    ["training", "Training", await curvesSection(data.metrics, summary)],
+    ["training", "Training", await curvesSection(data.metrics, summary, data.probes)],
     ["clips", "Clips", clipsSection(data.clips)],
     ...(data.confusion
       ? [["confusion", "Confusions", confusionSection(data.confusion)] as [string, string, Html]]

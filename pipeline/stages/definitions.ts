@@ -7,10 +7,12 @@ import { join } from "node:path";
 import type { Stage } from "../settings.ts";
 import { contentSha256, type Json } from "../shards/config_hash.ts";
 import { readManifest } from "../shards/manifest.ts";
+import type { ProbeParts } from "./_probing.ts";
 import type { ChainState, StageResults } from "./chain_state.ts";
 import { demoFolder, readClipSources } from "./clip_sources.ts";
 import { middleView } from "./view_rules.ts";
 import { fileBytes } from "./file_bytes.ts";
+import type { PrepareResult } from "./prepare_splits.ts";
 import { learnsFrom } from "./stage_context.ts";
 import { resolveStudent, type Student } from "./student.ts";
 import { resolveTeacher, type Teacher } from "./teacher.ts";
@@ -132,7 +134,9 @@ const pretrain = define({
     const { prepare, teach } = state.results;
     using frames = await openFrames(prepare!.train.folder);
     using features = teach ? openFeaturesSet(teach.folder) : undefined;
-    return await pretrain(state, frames, features, await teacherOf(state), hash);
+    const isProbed = state.settings.pretrain.probeEpochs > 0 && hasProbes(prepare!);
+    using probed = isProbed ? await openProbed(state) : undefined;
+    return await pretrain(state, frames, features, await teacherOf(state), hash, probed);
   },
   files: ({ checkpoint }) => [join(checkpoint, "state.json")],
 });
@@ -196,8 +200,7 @@ const evaluate = define({
 const probe = define({
   name: "probe",
   applies: ({ results: { prepare }, settings, print }) => {
-    const { train, val, classes } = prepare!;
-    if (train.labelled > 0 && classes.length > 1 && (val?.labelled ?? 0) > 0) return true;
+    if (hasProbes(prepare!)) return true;
     if (settings.run.only === "probe") print("No probe: it needs training and validation clips of two classes or more");
     return false;
   },
@@ -209,17 +212,8 @@ const probe = define({
   }),
   work: async (state) => {
     const { probe } = await import("./probe.ts");
-    const { itemLabels } = await import("./prepare_splits.ts");
-    const { prepare } = state.results;
-    using train = await openFrames(prepare!.train.folder);
-    using val = await openFrames(prepare!.val!.folder);
-    const { evalSegments: segments, evalCrops: crops } = state.settings.finetune;
-    return await probe(state, {
-      train: { frames: train, labels: itemLabels(train), view: 0 },
-      val: { frames: val, labels: itemLabels(val), view: middleView({ segments, crops }) },
-      classes: prepare!.classes.length,
-      student: await studentOf(state),
-    });
+    using probed = await openProbed(state);
+    return await probe(state, { ...probed, student: await studentOf(state) });
   },
   files: () => [],
 });
@@ -258,6 +252,27 @@ function manifestHash(folder: string): string | undefined {
 async function openFrames(folder: string) {
   const { openFramesSet } = await import("../shards/frame_shards.ts");
   return openFramesSet(folder);
+}
+
+/** Whether there are labelled clips to learn from and to ask about. */
+function hasProbes({ train, val, classes }: PrepareResult): boolean {
+  return train.labelled > 0 && classes.length > 1 && (val?.labelled ?? 0) > 0;
+}
+
+/** The clips that probes see. */
+async function openProbed({ results, settings }: ChainState): Promise<ProbeParts & Disposable> {
+  const { itemLabels } = await import("./prepare_splits.ts");
+  const { prepare } = results, { evalSegments: segments, evalCrops: crops } = settings.finetune;
+  using opened = new DisposableStack();
+  const train = opened.use(await openFrames(prepare!.train.folder));
+  const val = opened.use(await openFrames(prepare!.val!.folder));
+  const kept = opened.move();
+  return {
+    train: { frames: train, labels: itemLabels(train), view: 0 },
+    val: { frames: val, labels: itemLabels(val), view: middleView({ segments, crops }) },
+    classes: prepare!.classes.length,
+    [Symbol.dispose]: () => kept.dispose(),
+  };
 }
 
 /** The teacher; none where the student learns from pixels alone. */

@@ -15,7 +15,9 @@ import { assertFeaturesFit, type FeaturesSet, readTeacherPositions } from "../sh
 import { levelPath, scalePath } from "../shards/feature_format.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { amdInputs, type BatchRow, teacherInputs, teacherPositions, videoMaeInputs } from "../training/mask_draws.ts";
+import type { ProbeParts } from "./_probing.ts";
 import { batchSetting } from "./batch_setting.ts";
+import { ProbeWatch } from "./probe_watch.ts";
 import { studentStep } from "./programs.ts";
 import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
 import { cacheSettings, precisionOf } from "./teach.ts";
@@ -30,6 +32,7 @@ const TEACHER_PREFIX = "teacher.";
  *
  * @param features What the teacher gave for these frames; undefined runs the teacher in every step.
  * @param teacher Undefined learns from the pixels alone.
+ * @param probed Labelled clips for `--probe-epochs`; undefined probes nothing.
  * @throws {ShardError} if the features do not belong to the frames, or another teacher or other settings made them
  */
 export async function pretrain(
@@ -38,6 +41,7 @@ export async function pretrain(
   features: FeaturesSet | undefined,
   teacher: Teacher | undefined,
   identity: string,
+  probed?: ProbeParts,
 ): Promise<TrainedResult> {
   const { settings } = context;
   const { pretrain } = settings;
@@ -72,6 +76,7 @@ export async function pretrain(
   const masks = features ? storedMasks(features) : (row: number, epoch: number) => {
     return teacherPositions(sizes, seed, row, settings.masks.teacherMasks === "fresh" ? epoch : undefined);
   };
+  using watch = new ProbeWatch(context, probed, schedule.stepsPerEpoch);
   return await runTraining(context, {
     name: "pretrain",
     engine,
@@ -99,6 +104,7 @@ export async function pretrain(
       return new Map([...amdInputs(drawn, masks, sizes, seed), ...teachers]);
     },
     identity,
+    watch,
   });
 }
 

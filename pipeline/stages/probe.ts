@@ -4,22 +4,19 @@
  * a linear classifier; both learn from the clips that fine-tuning learns from, one view each.
  */
 import { initialParameters } from "../../models/parameters.ts";
-import { type ClipFeatures, standardized } from "../probe/features.ts";
+import { standardized } from "../probe/features.ts";
 import { fitLinearProbe, linearAccuracy } from "../probe/linear_probe.ts";
 import { neighbourAccuracy } from "../probe/nearest_neighbours.ts";
 import { uniforms } from "../random.ts";
-import type { FramesSet } from "../shards/frame_shards.ts";
 import { Network } from "../training/network.ts";
 import type { Settings } from "../settings.ts";
+import { interruptible, labelledOf, type ProbePart, type ProbeParts, readFeatures } from "./_probing.ts";
 import { batchSetting } from "./batch_setting.ts";
 import type { Start } from "./finetune.ts";
 import { labelledItems, MOST_PROBED } from "./labelled_items.ts";
 import { probedFeatures } from "./programs.ts";
 import { computeType, type StageContext } from "./stage_context.ts";
 import type { Student } from "./student.ts";
-
-/** How long the host may compute before it looks for an interruption, ms. */
-const UNHEARD_MS = 100;
 
 /** Shares of the validation clips that the probes of one network got right, 0 to 1. */
 export type ProbeAccuracy = { knn: number; linear: number };
@@ -35,20 +32,8 @@ export type ProbeResult = {
   scratch: ProbeAccuracy;
 };
 
-/** A part of the data set. */
-export interface ProbePart {
-  readonly frames: FramesSet;
-  /** Label of every item, -1 where it has none. */
-  readonly labels: Int32Array;
-  /** Which view of a clip is looked at. */
-  readonly view: number;
-}
-
 /** What to probe. */
-export interface ProbeData {
-  readonly train: ProbePart;
-  readonly val: ProbePart;
-  readonly classes: number;
+export interface ProbeData extends ProbeParts {
   readonly student: Student;
 }
 
@@ -57,7 +42,7 @@ export async function probe(context: StageContext, data: ProbeData): Promise<Pro
   const { settings } = context;
   const { train, val, classes } = data;
   const learnt = labelledItems(settings, train.frames, train.labels, MOST_PROBED);
-  const asked = val.frames.goodItems().filter((item) => val.labels[item]! >= 0);
+  const asked = labelledOf(val);
   const engine = await context.engine();
   const programOf = (settings: Settings) => probedFeatures(settings, computeType(settings, engine));
   const forward = programOf(settings);
@@ -73,7 +58,11 @@ export async function probe(context: StageContext, data: ProbeData): Promise<Pro
     using bar = context.progress.begin(`probe ${which}`, learnt.length + asked.length, "clips");
     let done = 0;
     const advance = (clips: number) => bar.update(done += clips);
-    const read = (part: ProbePart, items: Uint32Array) => readFeatures(context, network, part, items, advance);
+    const read = async (part: ProbePart, items: Uint32Array) => {
+      const features = await readFeatures(context, network, part, items, advance);
+      if (features.values.every(Number.isFinite)) return features;
+      throw new RangeError("The network's features are not finite: take --precision f32, or pre-train at a lower rate");
+    };
     const scaled = standardized(await read(train, learnt), await read(val, asked));
     const options = { pause: interruptible(context.signal) };
     return {
@@ -84,40 +73,4 @@ export async function probe(context: StageContext, data: ProbeData): Promise<Pro
   const student = await measure("student");
   network.setParameters(random);
   return { labelled: learnt.length, clips: asked.length, classes, student, scratch: await measure("scratch") };
-}
-
-/** Features of one view of each item. */
-async function readFeatures(
-  { settings, signal }: StageContext,
-  network: Network,
-  { frames, labels, view }: ProbePart,
-  items: Uint32Array,
-  advance: (clips: number) => void,
-): Promise<ClipFeatures> {
-  const width = settings.student.width;
-  const values = new Float32Array(items.length * width);
-  const rows = items.map((item) => item * frames.config.views + view);
-  let done = 0;
-  for await (const found of network.infer({ frames, rows, batch: settings.finetune.evalBatch, signal })) {
-    const features = found.outputs.get("features") as Float32Array;
-    values.set(features.subarray(0, found.rows.length * width), done * width);
-    done += found.rows.length;
-    advance(found.rows.length);
-  }
-  if (!values.every(Number.isFinite)) {
-    throw new RangeError("The network's features are not finite: take --precision f32, or pre-train at a lower rate");
-  }
-  return { values, width, labels: Int32Array.from(items, (item) => labels[item]!) };
-}
-
-/** Lets signals through now and then, and throws the reason of an interruption. */
-function interruptible(signal: AbortSignal): () => Promise<void> | void {
-  let heard = performance.now();
-  return () => {
-    if (performance.now() - heard < UNHEARD_MS) return;
-    return new Promise<void>((resolve) => setTimeout(resolve)).then(() => {
-      signal.throwIfAborted();
-      heard = performance.now();
-    });
-  };
 }

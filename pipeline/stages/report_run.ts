@@ -16,6 +16,7 @@ import { Network } from "../training/network.ts";
 import { amdInputs, teacherPositions, videoMaeInputs } from "../training/mask_draws.ts";
 import { checkpointParameters } from "../training/weights.ts";
 import type { ChainState, ReportResult } from "./chain_state.ts";
+import { PROBES_FILE, readProbes } from "./probe_watch.ts";
 import { computeType, learnsFrom, maskSizes, studentShape, tokenGrid } from "./stage_context.ts";
 
 /** Clips that the report shows. */
@@ -34,6 +35,7 @@ export async function reportRun(state: ChainState): Promise<ReportResult> {
     environment: await environment(state),
     summary: state.summary(),
     metrics: readMetrics(run.file("metrics.jsonl")),
+    probes: readProbes(run.file(PROBES_FILE)),
     clips: await shownClips(state),
     settings: state.resolved,
     ...(evaluate && {

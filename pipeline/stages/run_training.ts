@@ -19,7 +19,7 @@ export type TrainedResult = {
 /** What tells one training from another; where it writes and how often follows from the run. */
 export type StageTraining =
   & Pick<Training, "name" | "engine" | "step" | "batch" | "schedule" | "beta1" | "beta2" | "initial" | "identity">
-  & Pick<Training, "executable" | "batchSetting" | "frozen">
+  & Pick<Training, "executable" | "batchSetting" | "frozen" | "watch">
   & Pick<RowBatchesOptions, "order" | "fields" | "view" | "draw">;
 
 /** Trains to the end of the schedule, from the newest checkpoint if there is one. */

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join, relative } from "node:path";
 import { inspect } from "../../pipeline/inspect.ts";
 import { readMetrics } from "../../pipeline/metrics.ts";
+import { type ProbeLine, PROBES_FILE } from "../../pipeline/stages/probe_watch.ts";
 import { openFeaturesSet } from "../../pipeline/shards/feature_shards.ts";
 import { openFramesSet } from "../../pipeline/shards/frame_shards.ts";
 import { tinyArgs } from "../pipeline/_tiny_run.ts";
@@ -25,7 +26,7 @@ export async function inFolder<T>(body: (folder: string) => Promise<T>): Promise
   }
 }
 
-/** What must not depend on kills: which files there are, every loss of the pre-training, the bits of the student. */
+/** What must not depend on kills: which files there are, every loss and probe of the pre-training, the student's bits. */
 export async function outcome(folder: string) {
   const run = join(folder, "run");
   const losses = readMetrics(join(run, "metrics.jsonl")).filter(({ stage }) => stage === "pretrain")
@@ -35,7 +36,8 @@ export async function outcome(folder: string) {
   const checkpoints = [...Deno.readDirSync(join(run, "checkpoints"))].map(({ name }) => name);
   const last = checkpoints.filter((name) => name.startsWith("step-")).sort().at(-1)!;
   const files = [...filesBelow(folder)].map((path) => relative(folder, path)).sort();
-  return { files, losses, student: await Deno.readFile(join(run, "checkpoints", last, "model.safetensors")) };
+  const probes = readMetrics<ProbeLine>(join(run, PROBES_FILE));
+  return { files, losses, probes, student: await Deno.readFile(join(run, "checkpoints", last, "model.safetensors")) };
 }
 
 /** Checks that every file of a finished run is whole: every row of every shard good, no clip lost. */

@@ -14,7 +14,7 @@ const START_MS = 250;
 const SPREAD_MS = 2500;
 /** Every other kill falls on one of so many changes of files: between writing, syncing, renaming and removing. */
 const SPREAD_CHANGES = 250;
-const ARGS = ["--pretrain-epochs=20", "--checkpoint-steps=3"];
+const ARGS = ["--pretrain-epochs=20", "--checkpoint-steps=3", "--probe-epochs=5"];
 
 const { trials: wanted = "200", seed = "0" } = parseArgs(Deno.args, { string: ["trials", "seed"] });
 const trials = Number(wanted);

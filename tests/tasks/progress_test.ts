@@ -57,6 +57,23 @@ Deno.test("after a resume the count goes on and the rate does not count what was
   ]);
 });
 
+Deno.test("time spent aside is no part of the rate and of the time left", () => {
+  const { written, time, progress } = shown({ isTerminal: false });
+  {
+    using stage = progress.begin("pretrain", 400, "steps");
+    time.ms = 10_000;
+    stage.update(100, { waitShare: 0.1 });
+    time.ms = 60_000;
+    stage.update(100, { asideMs: 50_000 });
+    time.ms = 70_000;
+    stage.update(200, { waitShare: 0.1 });
+  }
+  assertEquals(written.slice(-2), [
+    "pretrain: 200/400 steps, 50.0 %, 10 steps/s, 20 s left, 1 min 10 s so far, data wait 10.0 %\n",
+    "pretrain: 200/400 steps in 1 min 10 s, 10 steps/s, data wait 10.0 %\n",
+  ]);
+});
+
 Deno.test("the time left follows the rate of the last half minute", () => {
   const { written, time, progress } = shown();
   using stage = progress.begin("prepare", 1200, "clips");

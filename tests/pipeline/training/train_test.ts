@@ -13,6 +13,7 @@ import type { BatchSource } from "../../../pipeline/training/batch_source.ts";
 import { videoMaeInputs } from "../../../pipeline/training/mask_draws.ts";
 import { DivergedError, train, type Training } from "../../../pipeline/training/train.ts";
 import { TrainState } from "../../../pipeline/training/train_state.ts";
+import type { Watch } from "../../../pipeline/training/watch.ts";
 import { ReferenceEngine } from "../../../models/runtime/reference.ts";
 import { referenceEngine, xlaEngine } from "../../models/_engines.ts";
 import { cube, sizes, tinyStep } from "./_tiny_step.ts";
@@ -221,6 +222,74 @@ Deno.test("an abort finishes the step, writes a checkpoint and throws the signal
     await assertRejects(() => train(options), DOMException, "stop");
     // The third batch is asked for while the second step runs.
     assertEquals(options.checkpoints.steps(), [2]);
+  });
+});
+
+/** Notes which networks it saw, by their mask token; `act` is called at every look, before it is noted. */
+function watching(every: number, seen: Map<number, number[]>, act: (step: number) => void = () => {}): Watch {
+  return {
+    begin: (from) => [...seen.keys()].filter((step) => step > from).forEach((step) => seen.delete(step)),
+    wants: (step) => step % every === 0 && !seen.has(step),
+    look: (step, parameters) => {
+      act(step);
+      seen.set(step, [...parameters.get("mask_token")!]);
+      return Promise.resolve();
+    },
+  };
+}
+
+Deno.test("looks between steps change nothing, and one that is cut off is taken again at the same network", async () => {
+  const expected = new Map<number, number[]>();
+  let plain: Awaited<ReturnType<typeof outcome>> | undefined;
+  await inRun(async ({ folder, training }) => {
+    plain = await outcome(folder, (await train(await training())).checkpoint);
+  });
+  await inRun(async ({ folder, training }) => {
+    const { checkpoint } = await train(await training({ watch: watching(1, expected) }));
+    assertEquals(await outcome(folder, checkpoint), plain);
+    assertEquals([...expected.keys()], [1, 2, 3, 4, 5, 6]);
+    assert(new Set([...expected.values()].map(String)).size > 4, "the networks do not differ");
+  });
+  // Between checkpoints, at one, and at the last.
+  for (const killAt of [3, 4, 6]) {
+    await inRun(async ({ folder, training }) => {
+      const seen = new Map<number, number[]>();
+      const dying = watching(1, seen, (step) => {
+        if (step === killAt) throw new Error("killed");
+      });
+      await assertRejects(async () => await train(await training({ watch: dying })), Error, "killed");
+      assertEquals(seen.has(killAt), false);
+      const { checkpoint } = await train(await training({ watch: watching(1, seen) }));
+      assertEquals([await outcome(folder, checkpoint), seen], [plain, expected]);
+    });
+  }
+});
+
+Deno.test("an interruption in the middle of a look keeps the step, and the time of looks is told aside", async () => {
+  await inRun(async ({ training }) => {
+    const controller = new AbortController(), seen = new Map<number, number[]>();
+    const told: number[] = [];
+    const stop = (step: number) => {
+      if (step !== 3) return;
+      controller.abort(new DOMException("stop", "AbortError"));
+      controller.signal.throwIfAborted();
+    };
+    const options = await training({
+      watch: watching(1, seen, stop),
+      signal: controller.signal,
+      checkpointSteps: 100,
+      progress: {
+        begin: () => ({
+          update: (_done, extra) => void (extra?.asideMs !== undefined && told.push(extra.asideMs)),
+          [Symbol.dispose]: () => {},
+        }),
+      },
+    });
+    await assertRejects(() => train(options), DOMException, "stop");
+    assertEquals([options.checkpoints.steps(), told.length], [[3], 2]);
+    const steps: number[] = [];
+    await train(await training({ watch: watching(1, seen, (step) => void steps.push(step)) }));
+    assertEquals(steps, [3, 4, 5, 6]);
   });
 });
 
