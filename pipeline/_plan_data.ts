@@ -1,5 +1,6 @@
 /** How many clips a planned run has, and what their shards will weigh, byte for byte. */
-import { digitClipName } from "../decoders/lists/digits.ts";
+import { DIGIT_CLASSES, digitClipName } from "../decoders/lists/digits.ts";
+import { FASHION_CLASSES, fashionPictureName } from "../decoders/lists/fashion_mnist.ts";
 import { presets } from "./presets/mod.ts";
 import { type ResolvedSettings, type Settings, SettingsError } from "./settings.ts";
 import { configHash } from "./shards/config_hash.ts";
@@ -35,8 +36,11 @@ export interface PlannedData {
 
 /** Digits of a SHA-256: hashes that are not known yet stand as zeros, which weigh the same. */
 const UNKNOWN_SHA256 = "0".repeat(64);
-/** Motions of the demo's digits. */
-const DEMO_CLASSES = 8;
+/** Names and classes of the clips of each demo. */
+const DEMOS = {
+  "digits": { clipName: digitClipName, classes: DIGIT_CLASSES.length },
+  "fashion-mnist": { clipName: fashionPictureName, classes: FASHION_CLASSES.length },
+};
 
 /**
  * Finds the clips: those of the list, or as many as are asked for, or as many as the recipe's data set has, or the demo's.
@@ -54,18 +58,19 @@ export async function plannedData({ settings, preset }: ResolvedSettings, clips?
   const published = recipe?.published;
   if (!published) {
     if (clips !== undefined) throw new SettingsError(["--clips is for plans of your own clips: take --train-clips"]);
+    const { clipName, classes } = DEMOS[demo.kind];
     const part = (name: "train" | "val", clips: number): PlannedPart => ({
       clips,
       labelled: clips,
       format: "videomae",
-      nameBytes: (item) => digitClipName(name, item).length,
+      nameBytes: (item) => clipName(name, item).length,
     });
     return {
       source: "the demo",
       isSupposed: false,
       train: part("train", demo.trainClips),
       val: part("val", demo.valClips),
-      classes: DEMO_CLASSES,
+      classes,
     };
   }
   const { nameBytes, format, classes } = published;

@@ -3,6 +3,7 @@
  * What depends on the data (batch against number of clips) or on a file (teacher weights) is checked where it is read.
  */
 import type { Settings } from "./_settings_schema.ts";
+import { FASHION_MOST } from "../decoders/lists/_fashion_pictures.ts";
 import { STAGES } from "./_setting_fields.ts";
 
 /** How many positions of one frame each network sees. */
@@ -128,8 +129,14 @@ function trainingProblems({ pretrain, teach, finetune }: Settings): string[] {
   return problems;
 }
 
-function runProblems({ data, run }: Settings): string[] {
+function runProblems({ data, demo, run }: Settings): string[] {
   const problems: string[] = [];
+  const counts = [["train", demo.trainClips, FASHION_MOST.train], ["val", demo.valClips, FASHION_MOST.val]] as const;
+  for (const [part, clips, most] of demo.kind === "fashion-mnist" ? counts : []) {
+    if (clips > most) {
+      problems.push(`--${part}-clips is ${clips}, but --demo fashion-mnist has ${most} pictures for it`);
+    }
+  }
   if (data.data === null && data.val !== null && data.val !== "auto") {
     problems.push("--val needs --data: the demo makes its own validation clips");
   }

@@ -65,11 +65,16 @@ const data = z.strictObject({
 });
 
 const demo = z.strictObject({
+  kind: choice("digits", ["digits", "fashion-mnist"], {
+    about: "What the demo shows: handwritten digits in motion, or clothes in pictures of one frame",
+    affects: ["demo"],
+    flag: "demo",
+  }),
   trainClips: whole(4000, 8, MILLION, { about: "Training clips of the demo", unit: "clips", affects: ["demo"] }),
   valClips: whole(500, 8, MILLION, { about: "Validation clips of the demo", unit: "clips", affects: ["demo"] }),
   clipFrames: whole(8, 2, 600, { about: "Length of a demo clip", unit: "frames", affects: ["demo"] }),
   clipSize: whole(64, 16, 512, { about: "Width and height of a demo clip", unit: "pixels", affects: ["demo"] }),
-  demoSeed: whole(0, 0, 2 ** 32, { about: "Seed of the demo's digits and motions", affects: ["demo"] }),
+  demoSeed: whole(0, 0, 2 ** 32, { about: "Seed of what the demo shows", affects: ["demo"] }),
 });
 
 const clip = z.strictObject({

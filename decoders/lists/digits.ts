@@ -12,6 +12,8 @@ import type { DigitAnswer, DigitJob } from "./_digits_worker.ts";
 import { type DemoLists, fillDemoFolder, isWritten } from "./_demo_folder.ts";
 import { DIGIT_FILES, DIGIT_PIXELS, type DigitPart, readDigits } from "./_mnist.ts";
 
+export { MOTIONS as DIGIT_CLASSES } from "./_digit_motion.ts";
+
 /** Version of the clips: another one draws or encodes differently. */
 const VERSION = 1;
 
@@ -86,8 +88,7 @@ function checkOptions(options: DigitsOptions): void {
   if (options.size % 2 !== 0) throw new RangeError(`Cannot make digits: size must be even, got ${options.size}`);
 }
 
-/** Formats alternate, and each motion comes in both. */
-/** Path of a clip from the demo's folder. */
+/** Path of a clip from the demo's folder: formats alternate, and each motion comes in both. */
 export function digitClipName(part: DigitPart, index: number): string {
   return `${part}/${String(index).padStart(6, "0")}.${index % 2 === 0 ? "webm" : "mp4"}`;
 }

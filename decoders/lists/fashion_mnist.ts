@@ -12,7 +12,7 @@ import {
   FASHION_CLASSES,
   FASHION_EDGE,
   FASHION_FILES,
-  FASHION_VAL_PER_CLASS,
+  FASHION_MOST,
   type FashionPictures,
   readFashion,
 } from "./_fashion_pictures.ts";
@@ -20,8 +20,7 @@ import {
 /** Version of the files: another one chooses or writes differently. */
 const VERSION = 1;
 
-/** Most pictures of each part: ten times those of the class with the fewest. */
-export const FASHION_MOST = { train: 59_870, val: 10 * FASHION_VAL_PER_CLASS } as const;
+export { FASHION_CLASSES, FASHION_MOST } from "./_fashion_pictures.ts";
 
 /** Pictures between two looks at the signal. */
 const BATCH = 64;
@@ -78,12 +77,14 @@ export async function makeFashionMnist(options: FashionOptions): Promise<DemoLis
 }
 
 /** Path of a picture from the demo's folder. */
-function pictureName(part: Part, index: number): string {
+export function fashionPictureName(part: Part, index: number): string {
   return `${part}/${String(index).padStart(6, "0")}.png`;
 }
 
 function listText(part: Part, count: number): string {
-  return Array.from({ length: count }, (_, i) => `${pictureName(part, i)} ${i % FASHION_CLASSES.length}\n`).join("");
+  return Array.from({ length: count }, (_, i) => `${fashionPictureName(part, i)} ${i % FASHION_CLASSES.length}\n`).join(
+    "",
+  );
 }
 
 /** Writes the pictures that are not there, class after class: a class is 15 MB of text. */
@@ -91,7 +92,7 @@ async function writeMissing(options: FashionOptions, parts: readonly [Part, numb
   const { folder, seed, uniforms, signal, onProgress } = options;
   const missing = parts.flatMap(([part, count]) =>
     Array.from({ length: count }, (_, index) => ({ part, index, label: index % FASHION_CLASSES.length }))
-      .filter(({ index }) => !isWritten(`${folder}/${pictureName(part, index)}`))
+      .filter(({ index }) => !isWritten(`${folder}/${fashionPictureName(part, index)}`))
   );
   const total = options.trainClips + options.valClips;
   let done = total - missing.length;
@@ -110,7 +111,7 @@ async function writeMissing(options: FashionOptions, parts: readonly [Part, numb
         signal?.throwIfAborted();
       }
       const data = pictures[part][order[part][Math.floor(index / FASHION_CLASSES.length)]!]!;
-      const path = `${folder}/${pictureName(part, index)}`;
+      const path = `${folder}/${fashionPictureName(part, index)}`;
       await Deno.writeFile(`${path}.partial`, encode({ width: FASHION_EDGE, height: FASHION_EDGE, data, channels: 1 }));
       await Deno.rename(`${path}.partial`, path);
       onProgress?.(++done, total);
