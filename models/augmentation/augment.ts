@@ -93,20 +93,20 @@ export function augment(
       pixels = warped(pixels, rows(map));
     }
     if (box) pixels = cropped(pixels, rows(box), compute);
-    return cubesOfPixels(convert(add(clamped(pixels), 0.5), "u8"), layout);
+    const levels = convert(add(clamped(pixels), 0.5), "u8");
+    if (!eraseBox || !eraseKeys) return cubesOfPixels(levels, layout);
+    // All levels are numbers of bf16, and noise may well be rounded.
+    const views = erased(convert(levels, "f32"), rows(eraseBox), rows(eraseKeys));
+    return cubesOfPixels(convert(views, "bf16"), layout);
   };
-  const views = operations || box ? inParts(viewsOf, batch, parts) : cubes;
+  // The barrier keeps compilers from making a view twice, once as a clip and once as a partner.
+  const views = operations || box || eraseBox ? barrier(inParts(viewsOf, batch, parts)) : cubes;
 
-  // A clip's partner is erased with the partner's own draws.
-  const sources = [[views, ...(eraseBox && eraseKeys ? [eraseBox, eraseKeys] : [])]];
-  if (share) sources.push(sources[0]!.map(ofPartners));
+  const partners = share && ofPartners(views);
   const seen = (rows: (batch: Tensor) => Tensor) => {
-    const [clips, partners] = sources.map((source) => {
-      const [views, box, keys] = source.map(rows) as [Tensor, Tensor?, Tensor?];
-      return box && keys ? erased(views, box, keys, layout) : views;
-    }) as [Tensor, Tensor?];
-    if (!share || !partners) return clips;
-    return mixed(convert(clips, "f32"), convert(partners, "f32"), rows(share), cutBox && rows(cutBox), layout);
+    if (!share || !partners) return rows(views);
+    const [clips, others] = [views, partners].map((x) => convert(rows(x), "f32")) as [Tensor, Tensor];
+    return mixed(clips, others, rows(share), cutBox && rows(cutBox), layout);
   };
   return { inputs: [...inputs.values()], seen };
 }
