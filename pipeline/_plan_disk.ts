@@ -13,7 +13,7 @@ export interface DiskPlan {
   /** Frame shards of both parts, exact where the names of the clips are known. */
   readonly frameBytes: number;
   readonly featureBytes: number;
-  /** Checkpoints kept: parameters and two moments, without what stands in their headers. */
+  /** Checkpoints kept: parameters, two moments and an average if there is one, without what stands in their headers. */
   readonly checkpointBytes: number;
   readonly totalBytes: number;
   /** Free where the cache lies or would lie; null if that cannot be told. */
@@ -22,8 +22,8 @@ export interface DiskPlan {
   readonly fits: boolean | null;
 }
 
-/** Bytes of a parameter in a checkpoint: itself and two moments, f32. */
-const CHECKPOINT_BYTES = 12;
+/** Bytes of a number in a checkpoint, f32. */
+const NUMBER_BYTES = 4;
 
 /** Adds up. */
 export function planDisk(
@@ -36,9 +36,11 @@ export function planDisk(
   const isCached = alignment.teacherMode === "cached" && learnsFrom(settings) === "teacher";
   const frameBytes = train.frameBytes + (val?.frameBytes ?? 0);
   const featureBytes = isCached ? train.featureBytes : 0;
-  const checkpointBytes = work.reduce((sum, { trains, steps, networks, parameters }) => {
+  const checkpointBytes = work.reduce((sum, { program, steps, networks, parameters }) => {
     const kept = Math.min(run.keepCheckpoints, Math.ceil(steps / networks / run.checkpointSteps));
-    return trains ? sum + kept * networks * CHECKPOINT_BYTES * parameters : sum;
+    if (!("metrics" in program)) return sum;
+    // Itself, its moments, its average.
+    return sum + kept * networks * parameters * NUMBER_BYTES * (program.averages ? 4 : 3);
   }, 0);
   const totalBytes = frameBytes + featureBytes + checkpointBytes;
   const freeBytes = freeAt(run.cache);

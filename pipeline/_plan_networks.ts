@@ -25,7 +25,7 @@ import { learnsFrom } from "./stages/stage_context.ts";
 export interface PlannedMemory {
   /** Parameters, trained and frozen. */
   readonly parameters: number;
-  /** AdamW's two moments. */
+  /** AdamW's two moments, and the moving average of the parameters where there is one. */
   readonly moments: number;
   /** Inputs of a batch. */
   readonly batch: number;
@@ -74,8 +74,9 @@ export function plannedWork(settings: Settings, { train, val, classes }: Planned
   if (learns !== "nothing") found.push(training("pretrain", studentStep(settings, compute), pretrain, train.clips));
   if (train.labelled === 0 || classes < 2) return found;
   const labelled = Math.min(finetune.labelled || train.labelled, train.labelled);
+  const copies = labelled * finetune.repeatedAugmentation;
   const both = finetune.scratch ? twice : (work: PlannedWork) => work;
-  found.push(both(training("finetune", finetuneStep(settings, classes, compute), finetune, labelled)));
+  found.push(both(training("finetune", finetuneStep(settings, classes, compute), finetune, copies)));
   if (!val || val.labelled === 0) return found;
   const { evalBatch } = finetune;
   const valViews = validation(settings).data.views;
@@ -96,7 +97,7 @@ function work(stage: Stage, program: TrainStep | ForwardProgram, batch: number, 
   const own = bytesOf(program.parameters);
   const memory = {
     parameters: own + bytesOf(program.frozen),
-    moments: trains ? 2 * own : 0,
+    moments: trains ? (program.averages ? 3 : 2) * own : 0,
     batch: bytesOf(program.data),
     working: workingBytes(program.program),
   };

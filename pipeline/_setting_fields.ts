@@ -77,6 +77,11 @@ export function positiveOrNone(
   return noted(type, "number", `a number above 0 and up to ${max}`, about, true);
 }
 
+/** A number above zero and below one, or none. */
+export function between0And1OrNone(about: About): z.ZodDefault<z.ZodNullable<z.ZodNumber>> {
+  return noted(z.number().gt(0).lt(1).nullable().default(null), "number", "a number above 0 and below 1", about, true);
+}
+
 /** Whole numbers, ascending, at least one. */
 export function ascending(value: readonly number[], about: About): z.ZodDefault<z.ZodArray<z.ZodInt>> {
   const type = z.array(z.int().min(1)).min(1)
@@ -129,4 +134,9 @@ export function pathOrNone(about: About, value: string | null = null): z.ZodDefa
 /** Text of a given form. */
 export function matching(value: string, form: RegExp, range: string, about: About): z.ZodDefault<z.ZodString> {
   return noted(z.string().regex(form).default(value), "text", range, about);
+}
+
+/** Text of a given form, or none. */
+export function matchingOrNone(form: RegExp, range: string, about: About): z.ZodDefault<z.ZodNullable<z.ZodString>> {
+  return noted(z.string().regex(form).nullable().default(null), "text", range, about, true);
 }

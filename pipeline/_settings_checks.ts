@@ -29,6 +29,7 @@ export function impossibleCombinations(settings: Settings): string[] {
     ...maskProblems(settings),
     ...alignmentProblems(settings),
     ...trainingProblems(settings),
+    ...augmentationProblems(settings),
     ...runProblems(settings),
     ...deviceProblems(settings),
   ];
@@ -125,6 +126,23 @@ function trainingProblems({ pretrain, teach, finetune }: Settings): string[] {
     if (t.minLr > t.baseLr) {
       problems.push(`--${name}-min-lr ${t.minLr} is above --${name}-base-lr ${t.baseLr}`);
     }
+  }
+  return problems;
+}
+
+function augmentationProblems({ finetune }: Settings): string[] {
+  const { batch, repeatedAugmentation: copies, mixup, cutmix, mixupProb } = finetune;
+  const problems: string[] = [];
+  if (batch % copies !== 0) {
+    problems.push(
+      `--finetune-batch is ${batch}, which --repeated-augmentation ${copies} does not divide: take a multiple of ${copies}`,
+    );
+  }
+  if ((mixup > 0 || cutmix > 0) && mixupProb > 0 && batch / copies < 2) {
+    problems.push(
+      `--finetune-batch ${batch} holds a single video, which --mixup and --cutmix cannot mix with another: take a larger ` +
+        "batch, or leave them out",
+    );
   }
   return problems;
 }

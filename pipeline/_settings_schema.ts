@@ -6,9 +6,11 @@
 import { z } from "zod";
 import {
   ascending,
+  between0And1OrNone,
   choice,
   choiceOrNone,
   matching,
+  matchingOrNone,
   path,
   pathOrNone,
   positiveOrNone,
@@ -18,6 +20,7 @@ import {
   whole,
   yesNo,
 } from "./_setting_fields.ts";
+import { RAND_AUGMENT_FORM } from "./training/rand_augment_policy.ts";
 
 const PREPARE: readonly Stage[] = ["prepare"];
 const TRAINING: readonly Stage[] = ["train-teacher", "pretrain"];
@@ -282,6 +285,35 @@ const finetune = z.strictObject({
   dropPath: real(0.1, 0, 0.99, {
     about: "Chance of skipping the last block's branches, rising from 0",
     affects: FINETUNE,
+  }),
+  repeatedAugmentation: whole(1, 1, 64, {
+    about: "Copies of each clip in an epoch, each with draws of its own; a step of B clips holds B / copies videos",
+    unit: "copies",
+    affects: FINETUNE,
+  }),
+  randAugment: matchingOrNone(RAND_AUGMENT_FORM, "rand-mM-nN-mstdS-inc1 with M from 0 to 10 and N from 1 to 15", {
+    about: "RandAugment: N operations a clip at strength M, with standard deviation S",
+    affects: FINETUNE,
+  }),
+  randomCrop: yesNo(false, {
+    about: "Train on a random box of each view, 8 to 100 % of its area, resized",
+    affects: FINETUNE,
+  }),
+  flip: real(0, 0, 1, {
+    about: "Chance of a mirrored clip; 0 where left and right tell classes apart, as in SSv2",
+    affects: FINETUNE,
+  }),
+  erasing: real(0, 0, 1, { about: "Chance that a box of a clip is erased by noise", affects: FINETUNE }),
+  mixup: real(0, 0, 2, {
+    about: "Both parameters of the beta distribution of mixup; 0 is no mixup",
+    affects: FINETUNE,
+  }),
+  cutmix: real(0, 0, 2, { about: "The same of cutmix; 0 is no cutmix", affects: FINETUNE }),
+  mixupProb: real(1, 0, 1, { about: "Chance that clips are mixed, where there is mixup or cutmix", affects: FINETUNE }),
+  mixupSwitch: real(0.5, 0, 1, { about: "Chance of cutmix where there are both", affects: FINETUNE }),
+  ema: between0And1OrNone({
+    about: "Decay of a moving average of the weights, such as 0.9999, which is evaluated in their place",
+    affects: [...FINETUNE, "evaluate"],
   }),
   scratch: yesNo(true, {
     about: "Fine-tune the same network from random weights too, to compare with",

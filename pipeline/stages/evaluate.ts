@@ -1,6 +1,6 @@
 /**
  * Classifies the validation clips, all their views averaged after softmax: top-1 and top-5 accuracy, confusion matrix,
- * one CSV line a clip and one a class. One that was stopped or killed goes on with the clips that are not judged yet, in
+ * one CSV line a clip and one a class. Where fine-tuning keeps a moving average of the weights, that is evaluated. One that was stopped or killed goes on with the clips that are not judged yet, in
  * the same batches, so that it comes to the same numbers.
  */
 import fs from "node:fs";
@@ -9,7 +9,7 @@ import type { FramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
 import { writeFileAtomically } from "../shards/_publish.ts";
 import { Network } from "../training/network.ts";
-import { checkpointParameters } from "../training/weights.ts";
+import { averagedParameters, checkpointParameters } from "../training/weights.ts";
 import type { Settings } from "../settings.ts";
 import { batchSetting } from "./batch_setting.ts";
 import { ClipTally, judge, type Verdict, ViewMean } from "./clip_scores.ts";
@@ -74,7 +74,11 @@ export async function evaluate(context: StageContext, data: EvaluateData, identi
   const { settings } = context;
   const programOf = (settings: Settings) => classification(settings, classes.length, computeType(settings, engine));
   const forward = programOf(settings);
-  const weights = (folder: string) => checkpointParameters(folder, forward.parameters);
+  const weights = (folder: string) => {
+    return settings.finetune.ema === null
+      ? checkpointParameters(folder, forward.parameters)
+      : averagedParameters(folder, forward.parameters);
+  };
   const setting = batchSetting(settings, "finetune.evalBatch", programOf);
   using network = await Network.load(engine, forward, await weights(data.student), setting);
   const student = await classify(context, data, rows, network, "student", identity);

@@ -1,7 +1,9 @@
 /**
  * Fine-tunes a classifier on labelled clips twice under one protocol: from the pre-trained student's encoder, and (unless
- * that is not wanted) from random weights, so that what pre-training is worth can be read off. Official recipe in part (section 6 of the method):
- * mean-pooled tokens, label smoothing, drop path, layer-wise decay of the learning rate; no mixing or erasing of clips.
+ * that is not wanted) from random weights, so that what pre-training is worth can be read off. The official recipe (sections
+ * 1.3, 6.4 and 7 of the method): mean-pooled tokens, label smoothing, drop path, layer-wise decay of the learning rate,
+ * repeated augmentation, RandAugment, crops, erasing, mixup and cutmix, as far as the settings say; both starts get the same
+ * clips. Other than there, crops are taken from the views that are stored.
  */
 import { initialParameters } from "../../models/parameters.ts";
 import type { Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
@@ -10,6 +12,7 @@ import { uniforms } from "../random.ts";
 import { TrainingOrder } from "../row_order.ts";
 import { trainingSchedule } from "../schedule.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
+import { clipDraws, mixDraws, mixedTargets } from "../training/augmentation_draws.ts";
 import type { BatchRow } from "../training/mask_draws.ts";
 import type { Settings } from "../settings.ts";
 import { compileFitting } from "../training/fitting.ts";
@@ -70,20 +73,22 @@ interface Parts {
 async function finetuneFrom(start: Start, parts: Parts): Promise<TrainedResult> {
   const { context, data: { frames, labels, classes, student }, items, engine, step, executable, identity } = parts;
   const { settings } = context;
-  const { finetune, pretrain } = settings;
-  const { batch, dropPath, labelSmoothing } = finetune;
+  const { clip, finetune, pretrain } = settings;
+  const { batch, dropPath, labelSmoothing, repeatedAugmentation: copies } = finetune;
   const seed = settings.run.seed;
   const name = `finetune-${start}`;
-  const order = new TrainingOrder({ items, views: frames.config.views, seed });
+  const order = new TrainingOrder({ items, views: frames.config.views, seed, copies });
   const schedule = trainingSchedule(finetune, order.epochLength);
+  const size = { height: clip.size, width: clip.size };
+  const label = (row: number) => labels[Math.floor(row / frames.config.views)]!;
   const draw = (rows: readonly BatchRow[]) => {
-    const targets = new Float32Array(rows.length * classes).fill(labelSmoothing / classes);
-    rows.forEach(({ row }, i) => {
-      targets[i * classes + labels[Math.floor(row / frames.config.views)]!]! += 1 - labelSmoothing;
-    });
-    const inputs = new Map<string, HostArray>([["targets", targets]]);
+    const { shares, inputs: mix } = mixDraws(rows, finetune, size, seed);
+    const targets = mixedTargets(rows.map(({ row }) => label(row)), shares, classes, labelSmoothing);
+    const inputs = new Map<string, HostArray>([["targets", targets], ...clipDraws(rows, finetune, size, seed), ...mix]);
     if (dropPath > 0) {
-      const keys = rows.flatMap(({ row, epoch }) => [...uniforms(2, seed, `drop path of ${name}`, epoch, row)]);
+      const keys = rows.flatMap(({ row, epoch, copy = 0 }) => {
+        return [...uniforms(2, seed, `drop path of ${name}`, epoch, row, ...copy > 0 ? [copy] : [])];
+      });
       inputs.set("drop_keys", Uint32Array.from(keys, (key) => key * 2 ** 32));
     }
     return inputs;

@@ -15,6 +15,7 @@ import { teacherForward } from "../../models/teacher.ts";
 import type { ForwardProgram, TrainStep } from "../../models/train_step.ts";
 import { videoMaeStep } from "../../models/videomae.ts";
 import type { Settings } from "../settings.ts";
+import { augmentationOf } from "../training/augmentation_draws.ts";
 import { cubeSize, maskSizes, studentShape, teacherShape, tokenGrid } from "./stage_context.ts";
 
 /** A step of the teacher's own VideoMAE training. */
@@ -85,6 +86,8 @@ export function finetuneStep(settings: Settings, classes: number, compute: Compu
     ...classifier(settings, classes, compute),
     batch: finetune.batch,
     dropPath: finetune.dropPath,
+    augmentation: augmentationOf(finetune),
+    averageDecay: finetune.ema,
     ...savings(settings),
     optimizer: {
       beta1: pretrain.beta1,

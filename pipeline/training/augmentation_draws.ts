@@ -7,7 +7,8 @@ import type { HostArray } from "../../models/runtime/engine.ts";
 import { uniforms } from "../random.ts";
 import { type Box, cropBox, cutBox, DRAWS_PER_TRY, eraseBox, type Size } from "./boxes.ts";
 import type { BatchRow } from "./mask_draws.ts";
-import { drawRandAugment, DRAWS_PER_OPERATION, randAugmentPolicy } from "./rand_augment.ts";
+import { drawRandAugment, DRAWS_PER_OPERATION } from "./rand_augment.ts";
+import { randAugmentPolicy } from "./rand_augment_policy.ts";
 
 /** The settings of augmentation. */
 export interface AugmentationSettings {

@@ -4,6 +4,7 @@
  * and the same for all frames of a clip. What comes out are the numbers that the step's program takes.
  */
 import { COLOUR_OPERATIONS, type ColourOperation } from "../../models/augmentation/colour.ts";
+import type { RandAugmentPolicy } from "./rand_augment_policy.ts";
 
 /** Operations, in the order of timm's table. */
 export const RAND_AUGMENT_OPERATIONS = [
@@ -24,34 +25,6 @@ export const RAND_AUGMENT_OPERATIONS = [
   "TranslateYRel",
 ] as const;
 export type RandAugmentOperation = typeof RAND_AUGMENT_OPERATIONS[number];
-
-/** How policies are written: strength 0 to 10, operations 1 to 15, deviation of the strength, timm's increasing set. */
-export const RAND_AUGMENT_FORM = /^rand-m(10(?:\.0+)?|\d(?:\.\d+)?)-n([1-9]|1[0-5])(?:-mstd(\d{1,2}(?:\.\d+)?))?-inc1$/;
-
-/** A policy. */
-export interface RandAugmentPolicy {
-  /** 0 to 10. */
-  readonly magnitude: number;
-  /** Operations drawn for a clip. */
-  readonly operations: number;
-  /** Standard deviation of the magnitude. */
-  readonly deviation: number;
-}
-
-/**
- * Reads a policy such as `rand-m7-n4-mstd0.5-inc1`.
- *
- * @throws {SyntaxError} if it is none
- */
-export function randAugmentPolicy(text: string): RandAugmentPolicy {
-  const found = RAND_AUGMENT_FORM.exec(text);
-  if (!found) {
-    throw new SyntaxError(
-      `"${text}" is no policy of RandAugment: expected rand-mM-nN-mstdS-inc1, such as rand-m7-n4-mstd0.5-inc1`,
-    );
-  }
-  return { magnitude: Number(found[1]), operations: Number(found[2]), deviation: Number(found[3] ?? 0) };
-}
 
 /** An affine map from places of the result to places of the source: `x' = a x + b y + c`, `y' = d x + e y + f`, pixels. */
 export type AffineMap = readonly [a: number, b: number, c: number, d: number, e: number, f: number];

@@ -45,6 +45,11 @@ export async function checkpointParameters(folder: string, specs: readonly Param
   return await readParameters(join(folder, MODEL_FILE), specs);
 }
 
+/** {@linkcode checkpointParameters} of the moving average. */
+export async function averagedParameters(folder: string, specs: readonly ParameterSpec[]): Promise<HostParameters> {
+  return await readParameters(join(folder, AVERAGE_FILE), specs);
+}
+
 /**
  * The encoder's part of a classifier's parameters: patch embedding and blocks. The encoder's final norm is not used in
  * fine-tuning, `fc_norm` and `head` start fresh, as in the official code.
