@@ -176,7 +176,7 @@ Deno.test("a stage depends on the settings that change its result and on no othe
   assertEquals(changed({ "finetune-epochs": 30 }), ["finetune"]);
   assertEquals(changed({ "student-decoder-depth": 2 }), ["pretrain"]);
   assertEquals(resultSettings(base, "demo"), {
-    demo: { trainClips: 4000, valClips: 500, clipFrames: 8, clipSize: 64, demoSeed: 0 },
+    demo: { kind: "digits", trainClips: 4000, valClips: 500, clipFrames: 8, clipSize: 64, demoSeed: 0 },
   });
 });
 
