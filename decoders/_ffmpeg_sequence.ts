@@ -1,8 +1,9 @@
-/** A folder of pictures as an input of the ffmpeg and ffprobe commands: the numbered sequence of libav's image2 reader. */
+/** A folder of pictures as an input of the ffmpeg and ffprobe commands: the numbered sequence of libav's image2 reader; or one picture. */
 import { join } from "node:path";
 import { CorruptClipError, MAX_PIXELS } from "./decoder.ts";
 import { runCommand } from "./_ffmpeg_process.ts";
 import type { FrameFolder } from "./_frame_folder.ts";
+import type { PictureKind } from "./_picture_file.ts";
 
 /** Options of an input that is one or more pictures. */
 const PICTURES = ["-protocol_whitelist", "file", "-f", "image2"];
@@ -17,6 +18,11 @@ export function sequenceUrl({ path, prefix, digits, ending }: FrameFolder): stri
 export function sequenceOptions({ first }: FrameFolder, from: number): string[] {
   const strict = ["-err_detect", "explode"]; // patched-up pictures would pass otherwise
   return ["-noautorotate", ...strict, ...PICTURES, "-pattern_type", "sequence", "-start_number", String(first + from)];
+}
+
+/** Options of a file that is one picture, whatever its name. */
+export function pictureOptions(kind: PictureKind): string[] {
+  return ["-noautorotate", "-err_detect", "explode", "-protocol_whitelist", "file", "-f", `${kind}_pipe`];
 }
 
 /**

@@ -1,14 +1,13 @@
 /**
- * Decodes a folder of pictures with libav in this process: only the pictures that the view wants are read, each as a packet
- * of its own. There is no clock: times are 0. Orientation tags (EXIF) are ignored; frames that were taken from videos have
- * none.
+ * Decodes pictures with libav in this process: a folder of them as a clip, of which only those that the view wants are
+ * read, and one picture as a clip of one frame. There is no clock: times are 0. Orientation tags (EXIF) are ignored; frames
+ * that were taken from videos have none, and of pictures it is what PIL does.
  */
-import { Buffer } from "node:buffer";
-import { Codec, CodecContext, Frame, Packet } from "node-av/lib";
-import { AV_CODEC_ID_MJPEG, AV_CODEC_ID_PNG } from "node-av/constants";
-import { CorruptClipError, type DecodeRequest, MAX_PIXELS } from "./decoder.ts";
-import { type FrameFolder, pictureFile, readFrameFolder } from "./_frame_folder.ts";
+import type { DecodeRequest } from "./decoder.ts";
+import { pictureFile, readFrameFolder } from "./_frame_folder.ts";
+import { type PictureKind, readPicture } from "./_picture_file.ts";
 import { turnOf } from "./_rotation.ts";
+import { StillDecoder } from "./_still_decoder.ts";
 import type { ViewInProgress } from "./_view_in_progress.ts";
 
 /**
@@ -20,51 +19,24 @@ export function paintFrameFolder(request: DecodeRequest, view: ViewInProgress): 
   const folder = readFrameFolder(request.path, request.listedFrames);
   view.frameCount = folder.count;
   const slots = view.choose(folder.count);
-  using decoder = new PictureFileDecoder(folder);
+  using decoder = new StillDecoder(request.path, /png/i.test(folder.ending) ? "png" : "jpeg");
   for (const [frame, places] of slots) {
-    decoder.decode(frame, (picture) => view.add(picture, places, turnOf(null), 0n));
+    const file = pictureFile(folder, frame);
+    const name = file.split(/[\\/]/).at(-1)!;
+    decoder.decode(name, Deno.readFileSync(file), (picture) => view.add(picture, places, turnOf(null), 0n));
   }
 }
 
-/** A decoder of still pictures, kept for all pictures of a folder. */
-class PictureFileDecoder implements Disposable {
-  readonly #context = new CodecContext();
-  readonly #packet = new Packet();
-  readonly #frame = new Frame();
-
-  constructor(readonly folder: FrameFolder) {
-    const codec = Codec.findDecoder(/png/i.test(folder.ending) ? AV_CODEC_ID_PNG : AV_CODEC_ID_MJPEG)!;
-    this.#context.allocContext3(codec);
-    this.#context.threadCount = 1;
-    this.#context.setOption("max_pixels", String(MAX_PIXELS));
-    this.#context.setOption("err_detect", "explode"); // patched-up pictures would pass otherwise
-    const opened = this.#context.open2Sync(codec);
-    if (opened < 0) throw new Error(`libav cannot open its ${codec.name} decoder (${opened})`);
-    this.#packet.alloc();
-    this.#frame.alloc();
-  }
-
-  /** @throws {CorruptClipError} The picture is missing or damaged. */
-  decode(number: number, take: (picture: Frame) => void): void {
-    const file = pictureFile(this.folder, number);
-    this.#packet.data = Buffer.from(Deno.readFileSync(file));
-    const sent = this.#context.sendPacketSync(this.#packet);
-    this.#packet.unref();
-    const code = sent < 0 ? sent : this.#context.receiveFrameSync(this.#frame);
-    if (code < 0 || this.#frame.decodeErrorFlags !== 0) {
-      throw new CorruptClipError(
-        this.folder.path,
-        "damaged",
-        `${file.split(/[\\/]/).at(-1)} is damaged (libav ${code})`,
-      );
-    }
-    take(this.#frame);
-    this.#frame.unref();
-  }
-
-  [Symbol.dispose](): void {
-    this.#packet.free();
-    this.#frame.free();
-    this.#context.freeContext();
-  }
+/**
+ * @param request What to decode, a file that is a picture.
+ * @param kind Its kind.
+ * @param view Receives the picture.
+ * @throws {CorruptClipError} It is damaged, cut short or too large.
+ */
+export function paintPicture(request: DecodeRequest, kind: PictureKind, view: ViewInProgress): void {
+  const { bytes } = readPicture(request, kind);
+  view.frameCount = 1;
+  const slots = view.choose(1);
+  using decoder = new StillDecoder(request.path, kind);
+  decoder.decode("its picture", bytes, (picture) => view.add(picture, slots.get(0)!, turnOf(null), 0n));
 }

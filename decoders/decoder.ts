@@ -10,7 +10,7 @@ import { checkSpan, type ClipSpan } from "./span.ts";
 
 /** One view to decode. */
 export interface DecodeRequest {
-  /** The video file, or a folder of numbered pictures. */
+  /** The video file, a folder of numbered pictures, or one picture, which is a clip of one frame. */
   path: string;
   /** Which frames. */
   sampling: SamplingRule;
@@ -64,7 +64,7 @@ export const BAD_CLIP_REASONS = {
   "missing": "no file at that path, or it may not be read",
   "not-a-file": "a folder without numbered pictures, a pipe, device or circular link",
   "empty": "a file of zero bytes",
-  "not-a-video": "no known container format: text, an unfinished download, a picture, a playlist",
+  "not-a-video": "no known format: text, an unfinished download, a playlist, a picture where views take several frames",
   "no-video-stream": "a container without a video stream, such as audio only",
   "truncated": "the file or its video stream ends before the place its container declares",
   "damaged": "the decoder met wrong data, or pictures that the container lists did not come out",

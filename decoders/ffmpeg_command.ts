@@ -21,13 +21,14 @@ import {
   MAX_PIXELS,
 } from "./decoder.ts";
 import { checkFile } from "./_extent.ts";
-import { probePicture, sequenceOptions, sequenceUrl } from "./_ffmpeg_sequence.ts";
+import { pictureOptions, probePicture, sequenceOptions, sequenceUrl } from "./_ffmpeg_sequence.ts";
 import { ffmpegCommands } from "./_ffmpeg_paths.ts";
 import { type FfmpegProgram, type TakenPictures, takePictures } from "./_ffmpeg_pictures.ts";
 import { runCommand } from "./_ffmpeg_process.ts";
 import { type ProbedVideo, probeVideo } from "./_ffprobe.ts";
 import { evenBox } from "./_filters.ts";
 import { isFolder, pictureFile, readFrameFolder } from "./_frame_folder.ts";
+import { type PictureKind, pictureKind, readPicture } from "./_picture_file.ts";
 import { sampleSpan } from "./_sample_span.ts";
 
 export { MissingCommandError } from "./_ffmpeg_process.ts";
@@ -78,6 +79,7 @@ export class FfmpegCommandDecoder implements ClipDecoder {
     const { layout, cubes } = checkRequest(request, into);
     const program = await (this.#program ??= findProgram(this.#ffmpeg));
     const extent = isFolder(request.path) ? null : checkFile(request.path);
+    const kind = extent === null ? null : pictureKind(request.path);
     const late = new CorruptClipError(
       request.path,
       "timed-out",
@@ -88,6 +90,8 @@ export class FfmpegCommandDecoder implements ClipDecoder {
     try {
       const { video, plan, taken } = extent === null
         ? await takeFolder(request, this.#ffprobe, program, deadline.signal)
+        : kind !== null
+        ? await takePicture(request, kind, program, deadline.signal)
         : await takeVideo(
           request,
           await probeVideo(request.path, extent, this.#ffprobe, deadline.signal),
@@ -167,6 +171,23 @@ async function takeFolder(
     throw new CorruptClipError(path, "damaged", `${pictures.came} pictures came out of ${wanted.length} wanted ones`);
   }
   return { video, plan, taken: { frames, wanted, ...pictures } };
+}
+
+/** Takes one picture as a clip of one frame. */
+async function takePicture(
+  request: DecodeRequest,
+  kind: PictureKind,
+  program: FfmpegProgram,
+  signal: AbortSignal,
+): Promise<TakenView> {
+  const { path } = request;
+  const { width, height } = readPicture(request, kind);
+  const video = { index: 0, width, height, rate: 0, timeBase: 0, count: 1, pts: null };
+  const plan = planOf(request, video);
+  const input = { url: `file:${path}`, options: pictureOptions(kind) };
+  const pictures = await takePictures({ path, input, stream: 0, wanted: [0], plan, stop: true }, program, signal);
+  if (pictures.came !== 1) throw new CorruptClipError(path, "damaged", "no picture came out of it");
+  return { video, plan, taken: { frames: sampleSpan(request, 1, null), wanted: [0], ...pictures } };
 }
 
 type Take = (count: number, stop: boolean) => Promise<Taken>;

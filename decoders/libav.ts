@@ -2,7 +2,7 @@
  * The default decoder: libav inside this process (node-av), synchronous, one thread. Frame-exact: packets are listed
  * first, frame numbers are turned into times, and the pictures at exactly these times are taken; files without usable
  * times are decoded from the start and counted. A crash of libav takes the process along, so that runs decode in
- * child processes (`lanes.ts`). A folder of pictures is a clip too (`_paint_frame_folder.ts`).
+ * child processes (`lanes.ts`). A folder of pictures is a clip too, and so is one picture (`_paint_frame_folder.ts`).
  *
  * As the method's users do: frames are counted, so that uneven times change nothing; sample aspect ratios are ignored.
  * As the ffmpeg command does: pictures are turned by their display matrix before the crop is computed, frames that an
@@ -12,7 +12,8 @@
 import { checkRequest, type ClipDecoder, CorruptClipError, type DecodedView, type DecodeRequest } from "./decoder.ts";
 import { OpenedVideo } from "./_demux.ts";
 import { isFolder } from "./_frame_folder.ts";
-import { paintFrameFolder } from "./_paint_frame_folder.ts";
+import { paintFrameFolder, paintPicture } from "./_paint_frame_folder.ts";
+import { pictureKind } from "./_picture_file.ts";
 import { decodeByCount, decodeByTime, pictureTime } from "./_pictures.ts";
 import { ViewPainter } from "./_scale.ts";
 import { ViewInProgress } from "./_view_in_progress.ts";
@@ -32,7 +33,11 @@ export class LibavDecoder implements ClipDecoder, Disposable {
     const { layout, cubes } = checkRequest(request, into);
     const view = new ViewInProgress(request, this.#painter, layout);
     if (isFolder(request.path)) paintFrameFolder(request, view);
-    else if (!paintByTime(request, view)) paintByCount(request, view);
+    else {
+      const kind = pictureKind(request.path);
+      if (kind !== null) paintPicture(request, kind, view);
+      else if (!paintByTime(request, view)) paintByCount(request, view);
+    }
     this.#painter.finish(layout, cubes);
     return view.result(cubes);
   }
