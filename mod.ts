@@ -18,6 +18,7 @@
  * @module
  */
 export { type ChainOptions, type ChainResult, runChain } from "./pipeline/chain.ts";
+export { embedClips, type EmbedClipsOptions, type EmbeddedClips } from "./pipeline/embed_clips.ts";
 export { type ClipEmbedding, ClipEncoder, type ClipEncoderOptions } from "./pipeline/clip_encoder.ts";
 export { type ExportOptions, type ExportResult, exportRun } from "./pipeline/export.ts";
 export { type Progress, silentProgress } from "./pipeline/progress.ts";

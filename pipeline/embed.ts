@@ -1,7 +1,7 @@
 /**
  * Features of any clips for other programs: a pre-trained encoder sees the middle of every clip of a list, all its tokens,
- * and their mean or the tokens themselves become rows of a file. Clips that cannot be decoded keep their row, are named
- * and counted, and too many of them leave no file.
+ * and their mean or the tokens themselves become rows, of a file or of whatever takes them. Clips that cannot be decoded
+ * keep their row, are named and counted, and too many of them leave no file.
  */
 import os from "node:os";
 import { CorruptClipError, type DecodeRequest } from "../decoders/decoder.ts";
@@ -12,7 +12,7 @@ import { tokensOf } from "../models/shapes.ts";
 import { ClipEncoder } from "./clip_encoder.ts";
 import type { Progress } from "./progress.ts";
 import { badClipLimit, describeFlags, type ResolvedSettings, SettingsError } from "./settings.ts";
-import { FeatureTable } from "./shards/feature_table.ts";
+import { FeatureTable, type TableRows } from "./shards/feature_table.ts";
 import { clipRequest } from "./stages/clip_request.ts";
 import { weightsFile, withStudentSizes } from "./stages/student.ts";
 import { rulesOfViews } from "./stages/view_rules.ts";
@@ -27,8 +27,6 @@ export interface EmbedOptions {
   readonly resolved: ResolvedSettings;
   /** Files to embed. @default the clips of `data.data` */
   readonly files: readonly string[];
-  /** Ends in `.h5` or `.npy`. */
-  readonly out: string;
   /** A row for every token instead of their mean. @default false */
   readonly tokens?: boolean;
   readonly signal: AbortSignal;
@@ -36,9 +34,13 @@ export interface EmbedOptions {
   readonly warn: (line: string) => void;
 }
 
+/** What takes the rows. */
+export interface EmbedSink extends Disposable {
+  readonly write: (row: number, features: Float32Array) => void;
+}
+
 /** What was embedded. */
 export interface EmbedResult {
-  readonly out: string;
   readonly clips: number;
   /** Of the features, clips first. */
   readonly shape: readonly number[];
@@ -63,20 +65,37 @@ export class TooManyFailuresError extends Error {
       `${badClipLimit(maxBad, clips)}:`,
       ...bad.slice(0, NAMED).map(({ name, reason }) => `  ${name}: ${reason}`),
       ...(rest > 0 ? [`  and ${rest} more`] : []),
-      "Mend these files or take them off the list, or allow more with --max-bad; no file was written",
+      "Mend these files or take them off the list, or allow more with --max-bad; nothing was written",
     ].join("\n"));
   }
 }
 
 /**
- * Embeds clips.
+ * Embeds clips into a file.
  *
+ * @param out Ends in `.h5` or `.npy`.
  * @throws {SettingsError} if no encoder or no clips are named
  * @throws {TooManyFailuresError} if too many cannot be decoded
  * @throws the signal's reason when it is aborted
  */
-export async function embedClips(options: EmbedOptions): Promise<EmbedResult> {
-  const { out, tokens = false, signal, progress, warn } = options;
+export async function embedToFile(options: EmbedOptions, out: string): Promise<EmbedResult & { out: string }> {
+  const result = await embedInto(options, (rows) => new FeatureTable(out, rows), (table) => table.finish());
+  return { out, ...result };
+}
+
+/**
+ * Embeds clips.
+ *
+ * @param sinkOf Opens what takes the rows, in any order; told of names and shape before the first clip is decoded.
+ * @param finish Called with it when all rows are there but those of clips that could not be decoded.
+ * @throws as {@linkcode embedToFile}
+ */
+export async function embedInto<Sink extends EmbedSink>(
+  options: EmbedOptions,
+  sinkOf: (rows: TableRows) => Sink,
+  finish: (sink: Sink) => void = () => {},
+): Promise<EmbedResult> {
+  const { tokens = false, signal, progress, warn } = options;
   const resolved = withStudentSizes(withoutDemo(options.resolved), { clips: true });
   const { settings, origins } = resolved, { student, data, clip, run, finetune } = settings;
   if (student.weights === null) throw new SettingsError(["--from is missing: name a run or a file of weights"]);
@@ -98,10 +117,11 @@ export async function embedClips(options: EmbedOptions): Promise<EmbedResult> {
     test: { segments: 1, crops: 1 },
   });
   const { width } = encoder.encoder;
-  using table = new FeatureTable(out, {
+  const shape = tokens ? [tokensOf(grid), width] : [width];
+  using sink = sinkOf({
     names: clips.map(({ name }) => name),
     labels: clips.map(({ label }) => label),
-    shape: tokens ? [tokensOf(grid), width] : [width],
+    shape,
     attributes: {
       schema: "tubelet-embedding/1",
       kind: tokens ? "tokens" : "pooled",
@@ -141,11 +161,11 @@ export async function embedClips(options: EmbedOptions): Promise<EmbedResult> {
     bad.push(...found.flatMap((cubes) => cubes instanceof Uint8Array ? [] : [cubes]));
     if (bad.length > allowed) throw new TooManyFailuresError(bad, data.maxBad, clips.length);
     const embedded = await encoder.embed(good.map(({ cubes }) => cubes));
-    good.forEach(({ row }, i) => table.write(row, embedded[i]![tokens ? "tokens" : "features"]));
+    good.forEach(({ row }, i) => sink.write(row, embedded[i]![tokens ? "tokens" : "features"]));
     bar.update(start + found.length, bad.length > 0 ? { note: `${bad.length} bad` } : {});
   }
-  table.finish();
-  return { out, clips: clips.length, shape: [clips.length, ...(tokens ? [tokensOf(grid)] : []), width], bad };
+  finish(sink);
+  return { clips: clips.length, shape: [clips.length, ...shape], bad };
 }
 
 /** Without a list the demo's preset is taken, whose clips these are not: its values give way to the defaults. */

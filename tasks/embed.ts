@@ -1,5 +1,5 @@
 /** `deno task embed`: features of any clips for other programs. */
-import { embedClips } from "../pipeline/embed.ts";
+import { embedToFile } from "../pipeline/embed.ts";
 import { SettingsError } from "../pipeline/settings.ts";
 import { main } from "./_cli.ts";
 import { showProgress } from "./_progress.ts";
@@ -41,15 +41,8 @@ await main({
     if (typeof out !== "string" || out === "") throw new SettingsError(["--out is missing: name a file, .h5 or .npy"]);
     if (tokens && own["pooled"] === true) throw new SettingsError(["--tokens and --pooled are two kinds: take one"]);
     const progress = showProgress({ quiet: settings.run.quiet });
-    const result = await embedClips({
-      resolved,
-      files: words,
-      out,
-      tokens,
-      signal,
-      progress,
-      warn: (line) => progress.aside(() => warn(line)),
-    });
+    const options = { resolved, files: words, tokens, signal, progress };
+    const result = await embedToFile({ ...options, warn: (line) => progress.aside(() => warn(line)) }, out);
     const { bad, clips, shape } = result;
     print(`features   ${result.out}: [${shape.join(", ")}], f32, ${clips - bad.length} of ${clips} clips`);
     for (const { name, reason } of bad.slice(0, NAMED)) print(`bad        ${name}: ${reason}`);

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { LibavDecoder } from "../../decoders/libav.ts";
 import { ClipEncoder } from "../../pipeline/clip_encoder.ts";
-import { embedClips, type EmbedOptions, TooManyFailuresError } from "../../pipeline/embed.ts";
+import { type EmbedOptions, embedToFile, TooManyFailuresError } from "../../pipeline/embed.ts";
+import { embedClips } from "../../pipeline/embed_clips.ts";
 import { silentProgress } from "../../pipeline/progress.ts";
 import { resolveSettings, SettingsError } from "../../pipeline/settings.ts";
 import { Hdf5File } from "../../pipeline/shards/_h5wasm.ts";
@@ -14,11 +15,10 @@ import { STEP, writeRun } from "./_fake_run.ts";
 
 const f32 = (bytes: Uint8Array) => [...new Float32Array(bytes.slice().buffer)];
 
-function optionsOf(flags: Record<string, string>, more: Partial<EmbedOptions>): EmbedOptions {
+function optionsOf(flags: Record<string, string>, more: Partial<EmbedOptions> = {}): EmbedOptions {
   return {
     resolved: resolveSettings({ flags: { engine: "tfjs", lanes: "1", "max-bad": "1", ...flags }, withoutData: true }),
     files: [],
-    out: "",
     signal: new AbortController().signal,
     progress: silentProgress,
     warn: () => {},
@@ -37,7 +37,7 @@ Deno.test("clips of a list become rows in its order, as the encoder of a run giv
     await Deno.writeTextFile(list, "b.mp4 2\nbroken.mp4 0\na.mp4 1\nc.mp4 2\n");
     const flags = { data: list, videos: folder, student: run.path, "eval-batch": "3" };
     const pooled = join(folder, "pooled.h5"), tokens = join(folder, "tokens.npy");
-    const result = await embedClips(optionsOf(flags, { out: pooled }));
+    const result = await embedToFile(optionsOf(flags), pooled);
     assertEquals([result.clips, result.shape], [4, [4, 48]]);
     assertEquals(result.bad.map(({ name }) => name), ["broken.mp4"]);
     assert(result.bad[0]!.reason.startsWith("not-a-video"));
@@ -64,7 +64,7 @@ Deno.test("clips of a list become rows in its order, as the encoder of a run giv
     assertEquals(file.textAttribute("kind"), "pooled");
 
     const files = ["a.mp4", "c.mp4"].map((name) => join(folder, name));
-    const named = await embedClips(optionsOf({ student: run.path }, { files, out: tokens, tokens: true }));
+    const named = await embedToFile(optionsOf({ student: run.path }, { files, tokens: true }), tokens);
     assertEquals(named.shape, [2, 8, 48]);
     const npy = await Deno.readFile(tokens), start = 10 + npy[8]! + 256 * npy[9]!;
     assertEquals([start % 64, String.fromCharCode(...npy.subarray(1, 6))], [0, "NUMPY"]);
@@ -74,16 +74,32 @@ Deno.test("clips of a list become rows in its order, as the encoder of a run giv
     const beside = JSON.parse(await Deno.readTextFile(`${tokens}.json`));
     assertEquals([beside.names, beside.label, beside.status], [files, [-1, -1], [0, 0]]);
 
+    // The same from a program, as one array.
+    const settings = { engine: "tfjs", lanes: 1, "max-bad": 1, "eval-batch": 3 };
+    const listed = await embedClips({ from: run.path, settings: { ...settings, data: list, videos: folder } });
+    assertEquals([listed.shape, listed.labels, listed.bad], [[4, 48], [2, 0, 1, 2], result.bad]);
+    const row = (i: number) => [...listed.features.subarray(i * 48, (i + 1) * 48)];
+    assertEquals([0, 2, 3].map(row), expected.map(({ features }) => [...features]));
+    assert(row(1).every(Number.isNaN));
+    const dense = await embedClips({ from: run.path, files, tokens: true, settings });
+    assertEquals([dense.shape, dense.names, dense.labels], [[2, 8, 48], files, [null, null]]);
+    assertEquals([...dense.features], [...expected[1]!.tokens, ...expected[2]!.tokens]);
+    await assertRejects(() => embedClips({ from: run.path, settings }), SettingsError, "No clips");
+
     // More bad clips than allowed, or a name that is taken: nothing is written, nothing left.
     const before = [...Deno.readDirSync(folder)].length;
-    const strict = optionsOf({ ...flags, "max-bad": "0" }, { out: join(folder, "none.h5") });
-    const error = await assertRejects(() => embedClips(strict), TooManyFailuresError, "broken.mp4: not-a-video");
+    const strict = optionsOf({ ...flags, "max-bad": "0" });
+    const error = await assertRejects(
+      () => embedToFile(strict, join(folder, "none.h5")),
+      TooManyFailuresError,
+      "broken.mp4: not-a-video",
+    );
     assertEquals(error.exitCode, 3);
-    await assertRejects(() => embedClips(optionsOf(flags, { out: pooled })), TypeError, "is there already");
+    await assertRejects(() => embedToFile(optionsOf(flags), pooled), TypeError, "is there already");
     assertEquals([...Deno.readDirSync(folder)].length, before);
-    await assertRejects(() => embedClips(optionsOf({ student: run.path }, { out: pooled })), SettingsError, "No clips");
-    await assertRejects(() => embedClips(optionsOf(flags, { files, out: pooled })), SettingsError, "take one");
-    await assertRejects(() => embedClips(optionsOf({}, { files, out: pooled })), SettingsError, "--from is missing");
+    await assertRejects(() => embedToFile(optionsOf({ student: run.path }), pooled), SettingsError, "No clips");
+    await assertRejects(() => embedToFile(optionsOf(flags, { files }), pooled), SettingsError, "take one");
+    await assertRejects(() => embedToFile(optionsOf({}, { files }), pooled), SettingsError, "--from is missing");
   }));
 
 Deno.test("a table that is not finished leaves nothing, and rows of another size are refused", () =>
