@@ -12,6 +12,9 @@
  * The official step holds 512 videos four times over, each copy with its own crop and mask: 329 steps x 200 epochs.
  * Here a step holds 2,048 clips once and the copies are the four views, taken epoch by epoch: as many clips a step and
  * over the whole run, the same peak rate (2.4e-3; the official rule counts videos, this one clips, hence the base rate).
+ *
+ * Fine-tuning is the released recipe whole, but on the frames that are stored. As published it has frames of its own: a
+ * second run, --student RUN --sampling tsn --crop centre --run RUN-finetuned, takes those (docs/finetune.md).
  */
 import type { Preset } from "./preset.ts";
 
@@ -38,10 +41,10 @@ export const ssv2VitS: Preset = {
       weightDecay: 0.05,
       clipNorm: 0.02,
     },
-    // Official: 256 videos x 2 copies, 40 epochs, peak 1e-3. Twice the clips and epochs at half the base rate come to the same.
+    // As released: 256 videos x 2 copies a step, 40 epochs, peak 1e-3; rates here are those of clips, half of videos'.
     finetune: {
-      epochs: 80,
-      warmupEpochs: 10,
+      epochs: 40,
+      warmupEpochs: 5,
       batch: 512,
       baseLr: 5e-4,
       minLr: 5e-7,
@@ -50,6 +53,17 @@ export const ssv2VitS: Preset = {
       beta2: 0.999,
       labelSmoothing: 0.1,
       dropPath: 0.1,
+      repeatedAugmentation: 2,
+      randAugment: "rand-m7-n4-mstd0.5-inc1",
+      randomCrop: true,
+      // Left and right tell classes apart.
+      flip: 0,
+      erasing: 0.25,
+      mixup: 0.8,
+      cutmix: 1,
+      mixupProb: 1,
+      mixupSwitch: 0.5,
+      ema: null,
       evalSegments: 2,
       evalCrops: 3,
     },
