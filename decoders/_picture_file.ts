@@ -97,7 +97,10 @@ const PARSERS: Record<PictureKind, (bytes: Uint8Array, view: DataView) => Parsed
   png: parsePng,
   // That a RIFF file is whole was checked with its container's size.
   webp: (bytes, view) => ({ size: webpSize(bytes, view), end: true }),
-  bmp: (bytes, view) => ({ size: bmpSize(bytes, view), end: true }),
+  bmp: (bytes, view) => ({
+    size: bmpSize(bytes, view),
+    end: bytes.length >= 6 && view.getUint32(2, true) <= bytes.length,
+  }),
 };
 
 /** Goes from marker to marker: the size stands in the frame header, and nothing of a picture comes after its end marker. */
