@@ -47,7 +47,7 @@ export interface ChainResult {
  * @throws the signal's reason after an interruption; the same call goes on from there
  */
 export async function runChain(given: ChainOptions): Promise<ChainResult> {
-  const options = { ...given, resolved: withStudentSizes(given.resolved) };
+  const options = { ...given, resolved: await withStudentSizes(given.resolved) };
   const { settings } = options.resolved;
   using run = openRunFolder(options);
   await using engine = new LazyEngine(options);

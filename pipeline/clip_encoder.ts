@@ -7,18 +7,16 @@ import { dirname, join } from "node:path";
 import { type CropRule } from "../decoders/crops.ts";
 import type { DecodeRequest } from "../decoders/decoder.ts";
 import { DecoderLanes } from "../decoders/lanes.ts";
-import { openWeights, type WeightsSource } from "../models/checkpoints/open_weights.ts";
+import { openWeights } from "../models/checkpoints/open_weights.ts";
 import { clipEncoder } from "../models/clip_encoder.ts";
 import type { Engine } from "../models/runtime/engine.ts";
 import { openEngine } from "../models/runtime/open_engine.ts";
 import { type CubeSize, cubeValues, type TokenGrid, tokensOf, type TransformerShape } from "../models/shapes.ts";
 import { hubSizes } from "./_hub_config.ts";
+import { encoderSizes, PUBLISHED_HEADS } from "./_weights_sizes.ts";
 import { Network } from "./training/network.ts";
 import { readEncoder } from "./training/encoder_weights.ts";
 import { MODEL_FILE } from "./training/weights.ts";
-
-/** Heads of the published widths: ViT-S, B, L and H. */
-const HEADS: Readonly<Record<number, number>> = { 384: 6, 768: 12, 1024: 16, 1280: 16 };
 
 /** Options of {@linkcode ClipEncoder.open}. */
 export interface ClipEncoderOptions {
@@ -166,8 +164,9 @@ async function sizesOf(file: string, { heads, frames, size }: ClipEncoderOptions
   const config = fs.existsSync(path) ? JSON.parse(fs.readFileSync(path, "utf8")) : {};
   const hub = config?.model_type === "videomae" ? hubSizes(config) : undefined;
   await using weights = await openWeights(file);
-  const { width, depth, cube } = shapeOf(weights);
-  const count = heads ?? hub?.encoder.heads ?? HEADS[width];
+  const sizes = encoderSizes(weights);
+  if (sizes === undefined) throw new TypeError(`${file} holds no patch embedding of a video network`);
+  const { width, depth, cube } = sizes, count = heads ?? hub?.encoder.heads ?? PUBLISHED_HEADS[width];
   if (count === undefined) {
     throw new RangeError(`${file} is ${width} wide, and nothing says how many heads it has: give the option heads`);
   }
@@ -183,16 +182,4 @@ async function sizesOf(file: string, { heads, frames, size }: ClipEncoderOptions
     /^(?:module\.)?(?:encoder\.norm|videomae\.layernorm|layernorm)\./.test(name)
   );
   return { encoder: { width, depth, heads: count }, grid, cube, finalNorm };
-}
-
-/** Width, depth and cube from the shapes of the tensors. */
-function shapeOf({ path, tensors }: WeightsSource): { width: number; depth: number; cube: CubeSize } {
-  const embedding = [...tensors.values()].find(({ name }) =>
-    /(?:patch_embed\.proj|patch_embeddings\.projection)\.weight$/.test(name)
-  );
-  const [width, , tubelet, patch] = embedding?.shape ?? [];
-  if (embedding?.shape.length !== 5) throw new TypeError(`${path} holds no patch embedding of a video network`);
-  const block = /^(?:module\.)?(?:encoder\.|backbone\.|videomae\.encoder\.)?(?:blocks|layer)\.(\d+)\./;
-  const numbers = Array.from(tensors.keys(), (name) => Number(block.exec(name)?.[1] ?? -1));
-  return { width: width!, depth: Math.max(...numbers) + 1, cube: { tubelet: tubelet!, patch: patch! } };
 }

@@ -96,7 +96,7 @@ export async function embedInto<Sink extends EmbedSink>(
   finish: (sink: Sink) => void = () => {},
 ): Promise<EmbedResult> {
   const { tokens = false, signal, progress, warn } = options;
-  const resolved = withStudentSizes(withoutDemo(options.resolved), { clips: true });
+  const resolved = await withStudentSizes(withoutDemo(options.resolved), { clips: true });
   const { settings, origins } = resolved, { student, data, clip, run, finetune } = settings;
   if (student.weights === null) throw new SettingsError(["--from is missing: name a run or a file of weights"]);
   const clips = await clipsOf(options, settings);

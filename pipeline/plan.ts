@@ -12,7 +12,8 @@ import { heldIn, misfits } from "./_plan_fit.ts";
 import { type MeasuredStep, type MeasureHere, measureWork } from "./_plan_measure.ts";
 import { type PlannedMemory, type PlannedWork, plannedWork } from "./_plan_networks.ts";
 import type { ResolvedSettings, Settings, Stage } from "./settings.ts";
-import { computeType } from "./stages/stage_context.ts";
+import { computeType, learnsFrom } from "./stages/stage_context.ts";
+import { withStudentSizes } from "./stages/student.ts";
 import { teacherName } from "./stages/teacher.ts";
 import { cacheSettings } from "./stages/teach.ts";
 
@@ -53,7 +54,8 @@ export interface Plan {
   readonly compute: Compute;
   readonly disk: DiskPlan;
   readonly stages: readonly StagePlan[];
-  readonly teacherMode: TeacherModePlan;
+  /** Null where the run has no teacher. */
+  readonly teacherMode: TeacherModePlan | null;
   /** What cannot be run on this machine and what mends it, a sentence each. */
   readonly misfits: readonly string[];
   /** Whether it is for clips that are not at hand, and for any machine: then it may be larger than this one. */
@@ -75,20 +77,25 @@ export interface PlanOptions {
   readonly measure?: MeasureHere | undefined;
 }
 
-/** Reckons. @throws {SettingsError} if a number of clips is asked for beside a list or the demo */
+/**
+ * Reckons.
+ *
+ * @throws {SettingsError} if a number of clips is asked for beside a list or the demo, or a given student cannot be read
+ */
 export async function planRun(options: PlanOptions): Promise<Plan> {
-  const { resolved, diskRate, measure } = options;
-  const { settings, preset } = resolved;
+  const { diskRate, measure } = options;
+  const resolved = await withStudentSizes(options.resolved), { settings, preset } = resolved;
   const compute = measure ? computeType(settings, measure.engine) : assumedCompute(settings);
   const engineName = measure?.engine.name ?? (settings.run.engine === "tfjs" ? "tfjs" : "xla");
   const data = await plannedData(resolved, options.clips);
-  const teacher = { name: teacherName(settings.teacher), sha256: "0".repeat(64) };
-  const train = plannedShards(
-    data.train,
-    "train",
-    settings,
-    cacheSettings(settings, teacher, `${compute} on ${engineName}`),
-  );
+  const taught = learnsFrom(settings) === "teacher"
+    ? cacheSettings(
+      settings,
+      { name: teacherName(settings.teacher), sha256: "0".repeat(64) },
+      `${compute} on ${engineName}`,
+    )
+    : undefined;
+  const train = plannedShards(data.train, "train", settings, taught);
   const val = data.val && plannedShards(data.val, "val", settings, undefined);
   const work = plannedWork(settings, data, compute);
   const stages: StagePlan[] = [];
@@ -102,15 +109,9 @@ export async function planRun(options: PlanOptions): Promise<Plan> {
     compute,
     disk,
     stages,
-    teacherMode: planTeacherMode({
-      settings,
-      compute,
-      data,
-      train,
-      diskRate,
-      diskRateFrom,
-      rates: teacherRates(stages),
-    }),
+    teacherMode: taught
+      ? planTeacherMode({ settings, compute, data, train, diskRate, diskRateFrom, rates: teacherRates(stages) })
+      : null,
     misfits: misfits(disk, stages, { heldBytes: heldIn(settings.run.cache), memoryBytes }),
     isSupposed: data.isSupposed && !measure,
   };

@@ -20,7 +20,7 @@ export function planLines(plan: Plan): string[] {
     `           hours on other devices: assumed, ${formatShare(SUSTAINED)} of their bf16 peak${
       measured ? "" : "; --measure times steps on this machine"
     }`,
-    ...teacherLines(plan.teacherMode),
+    ...(plan.teacherMode === null ? [] : teacherLines(plan.teacherMode)),
   ];
 }
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { ParameterSpec } from "../../models/parameters.ts";
 import { hubSizes } from "../_hub_config.ts";
 import { impossibleCombinations } from "../_settings_checks.ts";
+import { encoderSizes, PUBLISHED_HEADS } from "../_weights_sizes.ts";
 import { CheckpointFolder } from "../checkpoint_folder.ts";
 import { uniforms } from "../random.ts";
 import { type ResolvedSettings, type Settings, SettingsError } from "../settings.ts";
@@ -54,7 +55,7 @@ export async function resolveStudent(
   }
   const path = await weightsFile(student.weights, warn);
   const sha256 = await sha256OfFile(path).catch((cause) => {
-    throw new SettingsError([`--student ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
+    throw cannotBeRead(path, cause);
   });
   return {
     sha256,
@@ -97,19 +98,21 @@ function isRun(path: string): boolean {
 }
 
 /**
- * Settings with the sizes of the encoder that they name, where a run or an exported folder tells them and neither a flag
- * nor a file does, and checks them.
+ * Settings with the sizes of the encoder that they name, where a run, an exported folder or the tensors of a file tell
+ * them and neither a flag nor a file of settings does, and checks them. Heads stand in no tensor: those of the published
+ * network of that width are taken, else the settings'.
  *
  * @param options Whether frames and size of the clips are taken over as well.
- * @throws {SettingsError} if other settings do not fit those sizes
+ * @throws {SettingsError} if the weights cannot be read, or other settings do not fit those sizes
  */
-export function withStudentSizes(
+export async function withStudentSizes(
   resolved: ResolvedSettings,
   { clips = false }: { readonly clips?: boolean } = {},
-): ResolvedSettings {
+): Promise<ResolvedSettings> {
   const { weights } = resolved.settings.student;
   if (weights === null) return resolved;
-  const config = join(weights, "config.json"), told = fs.existsSync(config) ? toldSizes(config) : undefined;
+  const config = join(weights, "config.json");
+  const told = fs.existsSync(config) ? toldSizes(config) : await sizesOfFile(weights);
   const settings = structuredClone(resolved.settings), origins = { ...resolved.origins };
   for (const path of clips ? [...SIZES, ...CLIPS] : SIZES) {
     const value = told?.[path];
@@ -123,7 +126,9 @@ export function withStudentSizes(
   return { ...resolved, settings, origins };
 }
 
-function toldSizes(path: string): { readonly [path in typeof SIZES[number] | typeof CLIPS[number]]?: string | number } {
+type ToldSizes = { readonly [path in typeof SIZES[number] | typeof CLIPS[number]]?: string | number };
+
+function toldSizes(path: string): ToldSizes {
   const config = JSON.parse(fs.readFileSync(path, "utf8"));
   const own = config.settings as Settings | undefined, hub = own ? undefined : hubSizes(config);
   const { width, depth, heads } = own?.student ?? hub!.encoder;
@@ -139,4 +144,30 @@ function toldSizes(path: string): { readonly [path in typeof SIZES[number] | typ
     "clip.size": clips.size,
     ...(own && { "clip.stride": own.clip.stride, "clip.sampling": own.clip.sampling }),
   };
+}
+
+/** What a file of weights tells; nothing if it is a folder, whose file is found later, or no network for clips. */
+async function sizesOfFile(path: string): Promise<ToldSizes> {
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return {};
+  const { openWeights } = await import("../../models/checkpoints/open_weights.ts");
+  let sizes: ReturnType<typeof encoderSizes>;
+  try {
+    await using weights = await openWeights(path);
+    sizes = encoderSizes(weights);
+  } catch (cause) {
+    throw cannotBeRead(path, cause);
+  }
+  if (sizes === undefined) return {};
+  const { width, depth, cube: { patch, tubelet } } = sizes, heads = PUBLISHED_HEADS[width];
+  return {
+    "student.width": width,
+    "student.depth": depth,
+    ...(heads !== undefined && { "student.heads": heads }),
+    "clip.patch": patch,
+    "clip.tubelet": tubelet,
+  };
+}
+
+function cannotBeRead(path: string, cause: unknown): SettingsError {
+  return new SettingsError([`--student ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
 }

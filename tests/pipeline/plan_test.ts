@@ -6,6 +6,7 @@ import { misfits } from "../../pipeline/_plan_fit.ts";
 import { planFor } from "../../pipeline/plan_task.ts";
 import { silentProgress } from "../../pipeline/progress.ts";
 import { resolveSettings, SettingsError } from "../../pipeline/settings.ts";
+import { planLines } from "../../tasks/_plan_lines.ts";
 import { tfjsEngine } from "../models/_engines.ts";
 import { tinyFlags } from "./_tiny_run.ts";
 
@@ -14,6 +15,11 @@ const resolve = (preset: string, flags: Record<string, unknown> = {}) =>
 const plan = (preset: string, flags: Record<string, unknown> = {}, clips?: number) =>
   planRun({ resolved: resolve(preset, flags), clips, diskRate: 1e9 });
 const stage = ({ stages }: Plan, name: string) => stages.find((planned) => planned.stage === name)!;
+
+/** Of a block without its key bias. */
+const block = (width: number) => 12 * width ** 2 + 4 * width + 9 * width - width;
+/** Of a pixel decoder of cubes of 1,536 numbers. */
+const decoderParameters = (width: number, depth: number) => depth * block(width) + 2 * width + width * 1536 + 1536;
 
 Deno.test("the plan of ViT-S on Something-Something is what a sheet of paper says", async () => {
   const found = await plan("ssv2-vit-s", { teacher: "vit-l.safetensors" });
@@ -29,8 +35,7 @@ Deno.test("the plan of ViT-S on Something-Something is what a sheet of paper say
   assertEquals([pretrain.batch, pretrain.steps], [2048, 82 * 800]);
   // Encoder 21,879,936; narrowing 384 x 192, mask token 192; decoder of 4 x (12 x 192^2 + 9 x 192 + 2 x 192 less its
   // key bias), norm, head 192 x 1,536; two projections 384 x 1,024 and tokens; two generators of two blocks 1,024 wide.
-  const block = (width: number) => 12 * width ** 2 + 4 * width + 9 * width - width;
-  const decoder = 384 * 192 + 192 + 4 * block(192) + 2 * 192 + 192 * 1536 + 1536;
+  const decoder = 384 * 192 + 192 + decoderParameters(192, 4);
   const alignment = 2 * (384 * 1024 + 1024 + 2 * block(1024));
   assertEquals(pretrain.parameters, 21_879_936 + decoder + alignment);
   // The method's own multiply-adds: encoder 3.6, pixel decoder 6.6, generators 2 x 10.5; then ends and projections.
@@ -52,7 +57,7 @@ Deno.test("the plan of ViT-S on Something-Something is what a sheet of paper say
 });
 
 Deno.test("cached or online is decided by computing saved against bytes moved", async () => {
-  const { teacherMode } = await plan("ssv2-vit-s");
+  const teacherMode = (await plan("ssv2-vit-s")).teacherMode!;
   assertEquals([teacherMode.viewsTaught, teacherMode.clipsSeen], [4 * 168_913, 82 * 800 * 2048]);
   const { verdicts, bytesRead, bytesWritten, teacherGflopPerClip } = teacherMode;
   for (const { device, computeHoursSaved, transferHours, breakEvenBytesPerSecond, cheaper } of verdicts) {
@@ -63,7 +68,7 @@ Deno.test("cached or online is decided by computing saved against bytes moved", 
   }
   // One epoch sees each clip once: the cache cannot save anything.
   const once = await plan("ssv2-vit-s", { "pretrain-epochs": 1, "pretrain-warmup-epochs": 0, views: 1 });
-  assertEquals(once.teacherMode.verdicts.map((v) => [v.cheaper, v.breakEvenBytesPerSecond]), [
+  assertEquals(once.teacherMode!.verdicts.map((v) => [v.cheaper, v.breakEvenBytesPerSecond]), [
     ["online", null],
     ["online", null],
   ]);
@@ -76,6 +81,23 @@ Deno.test("what does not run is not planned, and --clips stands for a list only 
   assertEquals(online.disk.featureBytes, 0);
   assert(stage(online, "pretrain").gflopPerClip > stage(await plan("k400-vit-b"), "pretrain").gflopPerClip + 253);
   await assertRejects(() => plan("demo", {}, 1000), SettingsError, "--train-clips");
+});
+
+Deno.test("without a teacher none is planned: from pixels alone, or with a student that is given", async () => {
+  const pixels = await plan("ssv2-vit-s", { method: "videomae" });
+  assertEquals(pixels.stages.map(({ stage }) => stage), ["pretrain", "finetune", "evaluate", "probe"]);
+  assertEquals([pixels.disk.featureBytes, pixels.teacherMode], [0, null]);
+  // No projections and no generators: what is left of the paper's sum above.
+  assertEquals(stage(pixels, "pretrain").parameters, 21_879_936 + 384 * 192 + 192 + decoderParameters(192, 4));
+  assert(!planLines(pixels).some((line) => line.startsWith("teacher")));
+
+  // A file tells its own sizes: 32 wide, 3 blocks, cubes of 2 x 8 x 8, whatever the preset says.
+  const weights = "tests/fixtures/golden/videomae-pretrain-hf.safetensors";
+  const given = await plan("ssv2-vit-s", { student: weights, size: 32, "student-heads": 4 });
+  assertEquals(given.stages.map(({ stage }) => stage), ["finetune", "evaluate", "probe"]);
+  assertEquals([given.disk.featureBytes, given.teacherMode], [0, null]);
+  assertEquals(stage(given, "probe").parameters, 384 * 32 + 32 + 3 * block(32));
+  await assertRejects(() => plan("ssv2-vit-s", { student: "none.pth" }), SettingsError, "--student none.pth cannot be");
 });
 
 Deno.test("shards have the bytes that were planned, and measured steps come with hours for this machine", async () => {
@@ -151,7 +173,7 @@ Deno.test("cached or online is decided by the rates of this disk and of steps on
       warn: () => {},
     };
     const { stages, teacherMode, misfits } = await planFor(request);
-    const { diskRateFrom, diskBytesPerSecond, bytesWritten, bytesRead, verdicts } = teacherMode;
+    const { diskRateFrom, diskBytesPerSecond, bytesWritten, bytesRead, verdicts } = teacherMode!;
     assertEquals([diskRateFrom, misfits], ["measured", []]);
     const here = verdicts.find(({ device }) => device === HERE)!;
     assertAlmostEquals(here.transferHours * 3600, (bytesWritten + bytesRead) / diskBytesPerSecond, 1e-9);
@@ -162,7 +184,7 @@ Deno.test("cached or online is decided by the rates of this disk and of steps on
 
     const rateOf = async (diskRate: unknown) => {
       const { teacherMode } = await planFor({ ...request, diskRate, measure: false });
-      return [teacherMode.diskRateFrom, teacherMode.diskBytesPerSecond];
+      return [teacherMode!.diskRateFrom, teacherMode!.diskBytesPerSecond];
     };
     assertEquals([await rateOf("250"), await rateOf(undefined)], [["given", 250e6], ["assumed", 1e9]]);
   } finally {

@@ -81,9 +81,20 @@ Deno.test("VideoMAE pre-trains without any teacher, and its student is fine-tune
       given,
     );
     const bare = resolveSettings({ flags: { data: "list.csv", student: hub, size: "24" } });
-    const told = withStudentSizes(bare).settings;
+    const told = (await withStudentSizes(bare)).settings;
     assertEquals([told.student.width, told.student.depth, told.student.heads], [16, 2, 2]);
     assertEquals([told.clip.patch, told.clip.tubelet], [8, 2]);
+
+    // A file alone tells what its tensors tell, and not how many heads there are.
+    const file = join(hub, "model.safetensors"), flags = { data: "list.csv", student: file, size: "24" };
+    const shaped = (await withStudentSizes(resolveSettings({ flags: { ...flags, "student-heads": "4" } }))).settings;
+    assertEquals([shaped.student.width, shaped.student.depth, shaped.student.heads], [16, 2, 4]);
+    assertEquals([shaped.clip.patch, shaped.clip.tubelet], [8, 2]);
+    await assertRejects(
+      () => withStudentSizes(resolveSettings({ flags })),
+      SettingsError,
+      "--student-width is 16, which --student-heads 6 does not divide",
+    );
 
     // What does not fit is named, with both shapes.
     const wide = of(folder, { student: join(hub, "model.safetensors"), "student-width": "24", "student-heads": "3" });
@@ -94,7 +105,7 @@ Deno.test("VideoMAE pre-trains without any teacher, and its student is fine-tune
     );
     assertStringIncludes(error.message, "[16, 3, 2, 8, 8]");
     assertStringIncludes(error.message, "[24, 384]");
-    assertThrows(
+    await assertRejects(
       () => withStudentSizes(resolveSettings({ flags: { data: "list.csv", student: source, size: "20" } })),
       SettingsError,
       "--size is 20, which --patch 8 does not divide",
