@@ -1,4 +1,4 @@
-/** Finds video files in folders by their names. */
+/** Finds files of videos and of pictures in folders by their names. */
 import { join, parse } from "node:path";
 import { ListError } from "./list_error.ts";
 
@@ -18,35 +18,44 @@ const VIDEO_ENDINGS: readonly string[] = [
   ".3gp",
 ];
 
+/** Endings that are taken for pictures; what they really are is looked at when they are decoded. */
+const PICTURE_ENDINGS: readonly string[] = [".jpg", ".jpeg", ".png", ".webp", ".bmp"];
+
 /** Whether a name ends like a video's. */
 export function isVideoName(name: string): boolean {
   return VIDEO_ENDINGS.includes(parse(name).ext.toLowerCase());
 }
 
-/** A folder or a video in a folder. */
-export interface VideoEntry {
+/** What a folder holds that may be part of a data set. */
+export interface MediaEntry {
   name: string;
-  isFolder: boolean;
+  kind: "folder" | "video" | "picture";
 }
 
 /**
  * @param folder Where to look; links to folders count as folders.
- * @returns Its folders and videos, by name; hidden ones and other files are passed over.
+ * @returns Its folders, videos and pictures, by name; hidden ones and other files are passed over.
  * @throws {ListError} A name is not UTF-8, so that nobody could open the file.
  */
-export async function readVideoFolder(folder: string): Promise<VideoEntry[]> {
-  const found: VideoEntry[] = [];
+export async function readMediaFolder(folder: string): Promise<MediaEntry[]> {
+  const found: MediaEntry[] = [];
   for await (const { name, isDirectory, isSymlink } of Deno.readDir(folder)) {
     if (name.startsWith(".")) continue;
-    const isVideo = isVideoName(name);
-    const isFolder = isDirectory || isSymlink && !isVideo && await leadsToFolder(join(folder, name));
-    if (!isFolder && !isVideo) continue;
+    const kind = isDirectory ? "folder" : mediaKind(name);
+    const isFolder = isDirectory || isSymlink && kind === null && await leadsToFolder(join(folder, name));
+    if (!isFolder && kind === null) continue;
     if (name.includes(REPLACEMENT) && !await isThere(join(folder, name))) {
       throw new ListError(folder, null, `holds ${JSON.stringify(name)}, a name that is not UTF-8; rename it`);
     }
-    found.push({ name, isFolder });
+    found.push({ name, kind: isFolder ? "folder" : kind! });
   }
   return found.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/** What a name ends like. */
+function mediaKind(name: string): "video" | "picture" | null {
+  const ending = parse(name).ext.toLowerCase();
+  return VIDEO_ENDINGS.includes(ending) ? "video" : PICTURE_ENDINGS.includes(ending) ? "picture" : null;
 }
 
 /** What stands for bytes that are not UTF-8 in the names that a folder gives. */
@@ -72,10 +81,10 @@ export class VideoIndex {
     const index = new VideoIndex();
     const visit = async (below: string, left: number): Promise<void> => {
       const folder = index.#folders.push(below) - 1;
-      for (const { name, isFolder } of await readVideoFolder(join(root, below))) {
-        if (isFolder && left > 0) await visit(below === "" ? name : `${below}/${name}`, left - 1);
-        else if (isFolder) index.#add(name, folder, "");
-        else index.#add(parse(name).name, folder, parse(name).ext);
+      for (const { name, kind } of await readMediaFolder(join(root, below))) {
+        if (kind === "folder" && left > 0) await visit(below === "" ? name : `${below}/${name}`, left - 1);
+        else if (kind === "folder") index.#add(name, folder, "");
+        else if (kind === "video") index.#add(parse(name).name, folder, parse(name).ext);
       }
     };
     await visit("", depth);

@@ -14,7 +14,7 @@ import { ListError } from "./list_error.ts";
 
 /** Names of the columns. */
 export const COLUMN_NAMES = {
-  path: ["path", "file", "filename", "video", "video_path"],
+  path: ["path", "file", "filename", "video", "video_path", "image", "image_path"],
   label: ["label", "class", "class_name"],
   split: ["split"],
   start: ["start", "start_time", "time_start"],

@@ -233,7 +233,7 @@ Deno.test("the validation list is the one with the other name beside the trainin
     assertEquals((await readBoth(folder, "f/train")).val?.list, `${folder}/f/val`);
     assertEquals(
       (await assertRejects(() => readBoth(folder, "f"), ListError)).message,
-      `${folder}/f: train/x is a folder; expected videos in train; if train is a part of the data set, name ` +
+      `${folder}/f: train/x is a folder; expected videos or pictures in train; if train is a part of the data set, name ` +
         `${folder}/f/train`,
     );
   });
