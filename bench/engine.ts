@@ -12,11 +12,13 @@ import type { Engine } from "../models/runtime/engine.ts";
 import type { Compute } from "../models/shapes.ts";
 import type { ForwardProgram, TrainStep } from "../models/train_step.ts";
 import { type Bench, type BenchContext, type BenchRow, type Measured, peerValue } from "./_bench.ts";
-import { amd, evaluation, finetune, Runner, teacher, videoMae } from "./_steps.ts";
+import { amd, evaluation, finetune, MASKS, teacher, videoMae } from "./_steps.ts";
+import { matmulFlop } from "../models/tensor/mod.ts";
+import { StepRunner } from "../pipeline/_step_runner.ts";
 import { median } from "../pipeline/median.ts";
 
 /** About this much work of ours is timed in a round. */
-const ROUND_MS = 8000;
+const ROUND_SECONDS = 8;
 const MIN_STEPS = 4;
 const WARM_UP_STEPS = 3;
 
@@ -91,19 +93,18 @@ export const bench: Bench = {
 async function measure(work: Work, context: BenchContext): Promise<Measured> {
   const { compute, batch, script, args } = work;
   await using engine: Engine = await openEngine({ engine: "xla", warn: context.say });
-  const began = performance.now();
-  using runner = await Runner.open(engine, work.build());
-  const compileS = (performance.now() - began) / 1000;
+  const program = work.build();
+  using runner = await StepRunner.open(engine, program, { sizes: MASKS, seed: 0 });
   // The first steps touch memory that later ones find mapped.
   for (let step = 0; step < WARM_UP_STEPS; step++) await runner.run();
-  const steps = Math.max(MIN_STEPS, Math.ceil(ROUND_MS / await runner.run()));
+  const steps = Math.max(MIN_STEPS, Math.ceil(ROUND_SECONDS / await runner.run()));
   const modes = context.python === null || context.peers === null ? [] : [[], ["--compile"]];
   const ours: number[] = [];
   const theirs = modes.map((): number[] => []);
   for (let round = 0; round < context.rounds; round++) {
     const times: number[] = [];
     for (let step = 0; step < steps; step++) times.push(await runner.run());
-    ours.push(1000 * batch / median(times));
+    ours.push(batch / median(times));
     for (const [i, mode] of modes.entries()) {
       const all = [...args, "--batch", String(batch), "--dtype", compute, "--steps", String(steps), ...mode];
       theirs[i]!.push(await peerValue(context.python!, `${context.peers}/${script}`, all));
@@ -116,7 +117,7 @@ async function measure(work: Work, context: BenchContext): Promise<Measured> {
   }
   const [eager, compiled] = theirs.map(median);
   const spread = (values: readonly number[]) => `${Math.min(...values).toFixed(2)}-${Math.max(...values).toFixed(2)}`;
-  const rate = median(ours) / batch * runner.gflop;
+  const rate = median(ours) / batch * matmulFlop(program.program) / 1e9;
   return {
     ours: median(ours),
     peer: eager === undefined ? null : Math.max(eager, compiled!),
@@ -125,7 +126,7 @@ async function measure(work: Work, context: BenchContext): Promise<Measured> {
       `batch ${batch}, ${steps} steps x ${context.rounds} rounds, ours ${spread(ours)}, ${rate.toFixed(0)} GFLOP/s`,
       ...(eager === undefined ? [] : [`eager ${eager.toFixed(3)}`, `compiled ${compiled!.toFixed(3)}`]),
       `default here ${preferredCompute(engine)}`,
-      `compiling ${compileS.toFixed(1)} s`,
+      `compiling ${runner.compileSeconds.toFixed(1)} s`,
     ].join("; "),
   };
 }

@@ -5,10 +5,17 @@
  *
  * `--json` prints one object a row: name, unit, ours, peer, peerName, ratio (above 1 is ours better), note. `--csv` adds
  * the rows to a file together with date, commit, machine and command. The peers' packages are looked for in the python
- * that TUBELET_PEER_PYTHON names; without it the peer's columns are null.
+ * that TUBELET_PEER_PYTHON names; without it the peer's columns are null. What is measured runs in a child process, set up
+ * as that of every task.
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { LAUNCHER } from "../tasks/_last_words.ts";
+import { launch } from "../tasks/_launch.ts";
+import { meetLauncher } from "../tasks/_launched.ts";
 import { type Bench, type BenchContext, type BenchLine, benchLine } from "./_bench.ts";
+
+if (Deno.env.get(LAUNCHER) === undefined) Deno.exit(await launch(import.meta.filename!, Deno.args, ["all"]));
+meetLauncher();
 
 const FOLDER = new URL("./", import.meta.url);
 /** Scripts of this folder that are called by themselves. */

@@ -30,16 +30,21 @@ const GRACE_MS = 3000;
 /**
  * Runs a task's file to its end.
  *
+ * @param permissions What it may do.
  * @returns The exit code: the task's own; 1 with a report on stderr if a signal ended it, 130 if we were told to stop.
  */
-async function launch(script: string, args: readonly string[]): Promise<number> {
+export async function launch(
+  script: string,
+  args: readonly string[],
+  permissions: readonly string[] = PERMISSIONS,
+): Promise<number> {
   // Without room for notes a task runs all the same.
   const words = await Deno.makeTempFile({ prefix: "tubelet-" }).catch(() => undefined);
   try {
     using stopping = new Stopping();
-    const permissions = PERMISSIONS.map((name) => `--allow-${name}`);
+    const allowed = permissions.map((name) => `--allow-${name}`);
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-prompt", ...permissions, script, ...args],
+      args: ["run", "--quiet", "--no-prompt", ...allowed, script, ...args],
       env: { ...childEnvironment(), [LAUNCHER]: String(Deno.pid), ...(words && { [LAST_WORDS]: words }) },
       stdin: "inherit",
       stdout: "inherit",
