@@ -53,8 +53,11 @@ const LEVELS = 256;
 /** ITU-R 601 luma in units of 2^-16, as Pillow rounds it. */
 const LUMA = [19595, 38470, 7471] as const;
 const LUMA_ONE = 65536;
-/** Less than the distance of any quotient that is not whole from the next whole number. */
-const ROUNDING = 1 / 1024;
+/**
+ * Added before the whole part is taken, so that whole numbers stay what they are however a compiler rounds. Less than the
+ * distance of any quotient of AutoContrast that is not whole from the next whole number.
+ */
+const ROUNDING = 2 ** -12;
 
 /**
  * One operation on each clip.
@@ -85,7 +88,7 @@ export function colourOperation(pixels: Tensor, operation: Tensor): Tensor {
     grey,
     select(is("Contrast"), mean, select(is("Sharpness"), smooth, constant(0, x.shape))),
   );
-  const enhanced = wholePart(clamped(add(without, multiply(argument, subtract(x, without)))));
+  const enhanced = wholePart(add(clamped(add(without, multiply(argument, subtract(x, without)))), ROUNDING));
 
   const choices: [ColourOperation, Tensor][] = [
     ["AutoContrast", autoContrast(x)],
@@ -115,7 +118,8 @@ function autoContrast(x: Tensor): Tensor {
   const low = negate(max(negate(x), [1, 2], { keepAxes: true }));
   const range = subtract(high, low);
   const stretched = divide(multiply(subtract(x, low), WHITE), maximum(range, 1));
-  return select(compare(range, "greater", 0), wholePart(add(stretched, ROUNDING)), x);
+  // Clamped, since a compiler may have computed the range and the levels apart, and rounded them differently.
+  return select(compare(range, "greater", 0), wholePart(add(clamped(stretched), ROUNDING)), x);
 }
 
 /** Each channel of each frame with its histogram made even, by Pillow's table of levels. `[B, H, W, T * 3]` */

@@ -5,8 +5,10 @@ import { insideBox } from "../../../models/augmentation/boxes.ts";
 import { normal } from "../../../models/augmentation/noise.ts";
 import { cubesOfPixels, pixelsOfCubes } from "../../../models/augmentation/pixels.ts";
 import type { HostArray } from "../../../models/runtime/engine.ts";
-import { convert, input } from "../../../models/tensor/mod.ts";
+import { stableHlo } from "../../../models/runtime/stablehlo.ts";
+import { convert, input, program } from "../../../models/tensor/mod.ts";
 import { uniforms } from "../../../pipeline/random.ts";
+import { tfjsEngine, xlaEngine } from "../_engines.ts";
 import { computed } from "./_computed.ts";
 
 /** 4 frames of 4 rows and 6 columns. */
@@ -129,4 +131,49 @@ Deno.test("views made in parts are those made at once, and nothing drawn changes
     crop: repeated(0, 0, 4, 6, 0),
   };
   assertEquals(await seen(whole, 4, idle, 2), Float32Array.from(cubes));
+});
+
+const everything = { randAugment: 2, crop: true, erase: true, mixup: true, cutmix: true } as const;
+const drawn = {
+  cubes: clips(2),
+  colour_operations: Float32Array.of(2, 0, 10, 1.6, 8, 0.4, 1, 0),
+  warp: Float32Array.of(...[0.91, 0.313, 0.77, -0.287, 0.93, 1.03], ...[1, 0.2, -1, 0, 1, 0]),
+  crop: Float32Array.of(...[1, 1, 3, 4, 1], ...[0, 0, 4, 6, 0]),
+  erase_box: Float32Array.of(...[1, 2, 2, 3], ...[0, 0, 0, 0]),
+  erase_keys: Uint32Array.of(1, 2, 3, 4),
+  mix: Float32Array.of(1, 1),
+  cut_box: Float32Array.of(...[0, 3, 2, 3], ...[0, 3, 2, 3]),
+};
+
+for (const [name, open] of [["XLA", xlaEngine], ["TensorFlow.js", tfjsEngine]] as const) {
+  Deno.test({
+    name: `${name} augments as the reference does, all at once`,
+    sanitizeResources: false,
+    sanitizeOps: false,
+    fn: async () => {
+      const engine = await open();
+      if (!engine) return;
+      const { seen } = augment(input("cubes", [2, TOKENS, VALUES], "u8"), everything, layout, "f32");
+      const found = await computed(seen((clips) => clips), drawn, engine);
+      const wanted = await computed(seen((clips) => clips), drawn);
+      // Rounding to a level, or of noise to bf16, may go the other way.
+      const off = found.map((value, i) => Math.abs(value - wanted[i]!)).sort();
+      assert(off[Math.floor(0.98 * off.length)]! < 1e-3, `${off.slice(-9)}`);
+      assert(off.at(-1)! <= 2, `${off.at(-1)}`);
+    },
+  });
+}
+
+Deno.test("on several devices no clip is augmented on all of them: partners alone are exchanged", () => {
+  const gathers = (what: Augmentation) => {
+    const cubes = input("cubes", [4, TOKENS, VALUES], "u8");
+    const { seen, inputs } = augment(cubes, what, layout, "f32");
+    const text = stableHlo(
+      program("augment", { seen: seen((clips) => clips) }, { batch: [cubes, ...inputs] }),
+      { devices: 2 },
+    );
+    return text.split("stablehlo.all_gather").length - 1;
+  };
+  assertEquals(gathers({ randAugment: 2, crop: true, erase: true }), 0);
+  assertEquals(gathers(everything), 1);
 });
