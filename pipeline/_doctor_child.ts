@@ -1,6 +1,7 @@
 /**
- * The doctor's child process: tries the part that its first argument names and prints what it does as lines of JSON, the
- * finding last. With a second argument, a folder, it also measures there.
+ * The doctor's child process: tries the part that its first argument names, with a folder as the second one, and prints
+ * what it does as lines of JSON. With a third argument it also measures. A finding is printed as soon as the part works and
+ * again with every number, so that whoever has no more time ends the process and has what is known by then.
  */
 import type { Engine } from "../models/runtime/engine.ts";
 import { openEngine, type OpenEngineOptions } from "../models/runtime/open_engine.ts";
@@ -9,7 +10,7 @@ import { watchEngine } from "../models/runtime/watch_engine.ts";
 import { XlaEngine } from "../models/runtime/xla.ts";
 import type { Finding } from "./_doctor_parts.ts";
 
-/** A line of the child: what it begins, what it found, or why it found nothing. */
+/** A line of the child: what it begins, what it found so far, or why it found nothing. */
 export type ChildLine = { readonly doing: string } | { readonly finding: Finding } | { readonly error: string };
 
 /** Parts that may end the process they are tried in. */
@@ -33,22 +34,30 @@ const now = () => performance.now();
 const tell = (line: ChildLine) => console.log(JSON.stringify(line));
 const doing = (doing: string) => tell({ doing });
 
-async function tryLibav(folder: string, measures: boolean): Promise<Finding> {
+async function tryLibav(folder: string, measures: boolean): Promise<void> {
   const { checkLibav, timeLibav } = await import("../decoders/self_check.ts");
   doing("decoding");
-  const found = `decodes ${checkLibav(folder).join(" and ")} in this process`;
-  return measures ? { found, measured: { decodedClipsPerSecond: timeLibav(folder, DECODING_S, now) } } : { found };
+  const finding = { found: `decodes ${checkLibav(folder).join(" and ")} in this process` };
+  tell({ finding });
+  if (measures) {
+    tell({ finding: { ...finding, measured: { decodedClipsPerSecond: timeLibav(folder, DECODING_S, now) } } });
+  }
 }
 
-async function tryPart(part: Exclude<NativePart, "libav">, measures: boolean): Promise<Finding> {
+async function tryPart(part: Exclude<NativePart, "libav">, measures: boolean): Promise<void> {
   const { measureEngine, tryEngine } = await import("./_doctor_engine.ts");
   doing("opening the engine");
   await using engine = watchEngine(await openEngine(CHOICES[part]), doing);
   checkPlatform(part, engine);
   const works = await tryEngine(engine);
-  const measured = measures ? await measureEngine(engine, now) : undefined;
-  const found = part === "tfjs" ? works + await slowerBecause(engine) : works;
-  return { found, ...(measured && { measured }) };
+  const finding: Finding = { found: part === "tfjs" ? works + await slowerBecause(engine) : works };
+  tell({ finding });
+  if (!measures) return;
+  let measured = {};
+  for await (const found of measureEngine(engine, now)) {
+    measured = { ...measured, ...found };
+    tell({ finding: { ...finding, measured } });
+  }
 }
 
 /** A plugin that is named in the environment is taken for whatever device was asked for. */
@@ -77,7 +86,7 @@ if (import.meta.main) {
   const [part, folder, measure] = Deno.args as [NativePart, string, string | undefined];
   try {
     const measures = measure !== undefined;
-    tell({ finding: part === "libav" ? await tryLibav(folder, measures) : await tryPart(part, measures) });
+    await (part === "libav" ? tryLibav(folder, measures) : tryPart(part, measures));
   } catch (error) {
     tell({ error: error instanceof Error ? error.message : String(error) });
   }

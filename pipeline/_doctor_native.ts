@@ -7,13 +7,13 @@ import type { Finding } from "./_doctor_parts.ts";
 export interface NativeProbeOptions {
   /** A folder that the process may write to. */
   folder: string;
-  /** Whether to measure, too. */
-  measure: boolean;
+  /** How long it may measure, too; what is not measured by then is left out. 0 measures nothing. */
+  measureMs: number;
   /** Kills the process. */
   signal?: AbortSignal;
   /** The program. @default `_doctor_child.ts` */
   script?: URL;
-  /** How long it may take. @default 60 s */
+  /** How long it may take to answer. @default 60 s */
   limitMs?: number;
 }
 
@@ -26,13 +26,13 @@ const STDERR_KEPT = 200;
  * @throws {Error} with the part's reason, or with what the process was doing when a signal or the deadline ended it
  */
 export async function tryInChild(part: NativePart, options: NativeProbeOptions): Promise<Finding> {
-  const { folder, measure, signal, script = new URL("./_doctor_child.ts", import.meta.url), limitMs = 60_000 } =
+  const { folder, measureMs, signal, script = new URL("./_doctor_child.ts", import.meta.url), limitMs = 60_000 } =
     options;
   const deadline = AbortSignal.timeout(limitMs);
-  const output = await new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--quiet", "--no-prompt", "--allow-read", "--allow-env", "--allow-sys", "--allow-ffi"],
-      ...[`--allow-write=${folder}`, fileURLToPath(script), part, folder, ...(measure ? ["measure"] : [])],
+      ...[`--allow-write=${folder}`, fileURLToPath(script), part, folder, ...(measureMs > 0 ? ["measure"] : [])],
     ],
     clearEnv: true,
     env: environment(),
@@ -40,10 +40,22 @@ export async function tryInChild(part: NativePart, options: NativeProbeOptions):
     stdout: "piped",
     stderr: "piped",
     signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-  }).output();
-  const lines = linesOf(output.stdout);
-  const last = lines.at(-1);
-  if (last !== undefined && "finding" in last) return last.finding;
+  }).spawn();
+  const started = performance.now(),
+    [printed, output] = await Promise.all([
+      linesUntil(child, measureMs),
+      Promise.all([child.status, new Response(child.stderr).bytes()]).then(([status, stderr]) => ({
+        ...status,
+        stderr,
+      })),
+    ]);
+  const { lines, isCut } = printed, last = lines.at(-1);
+  const finding = lines.findLast((line) => "finding" in line)?.finding;
+  if (finding && isCut) {
+    const seconds = Math.round((performance.now() - started) / 1000);
+    return { ...finding, found: `${finding.found}; measuring was ended after ${seconds} s` };
+  }
+  if (last !== undefined && "finding" in last && output.success) return last.finding;
   if (last !== undefined && "error" in last) throw new Error(last.error);
   const what = lines.findLast((line) => "doing" in line)?.doing ?? "starting";
   if (deadline.aborted) throw new Error(`gave no answer in ${limitMs / 1000} s while ${what}`);
@@ -52,8 +64,40 @@ export async function tryInChild(part: NativePart, options: NativeProbeOptions):
   throw new Error(`its process died while ${what} (${how})${said && `: ${said}`}`);
 }
 
-function linesOf(bytes: Uint8Array): ChildLine[] {
-  return new TextDecoder().decode(bytes).split("\n").flatMap((line) => {
+/** All that a child prints; after a time it is ended once it has a finding. */
+async function linesUntil(
+  child: Deno.ChildProcess,
+  measureMs: number,
+): Promise<{ lines: ChildLine[]; isCut: boolean }> {
+  let text = "", isLate = false, isCut = false;
+  const endIfFound = () => {
+    if (!isLate || isCut || !linesOf(text).some((line) => "finding" in line)) return;
+    isCut = true;
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has just ended by itself.
+    }
+  };
+  const timer = measureMs > 0
+    ? setTimeout(() => {
+      isLate = true;
+      endIfFound();
+    }, measureMs)
+    : undefined;
+  try {
+    for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      endIfFound();
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  return { lines: linesOf(text), isCut };
+}
+
+function linesOf(text: string): ChildLine[] {
+  return text.split("\n").flatMap((line) => {
     try {
       const value = JSON.parse(line);
       return typeof value === "object" && value !== null ? [value as ChildLine] : [];

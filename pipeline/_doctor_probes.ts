@@ -12,18 +12,28 @@ import { formatAmount, formatBytes } from "./units.ts";
 /** Commands that can fetch the plugin; models/runtime runs them as pip. */
 const INSTALLERS: readonly (readonly string[])[] = [["pip"], ["pip3"], ["python3", "-m", "pip"], ["uv"]];
 
+/** All parts together measure this long at most, and one this long, so that all is tried within a minute. */
+const MEASURING_MS = 40_000;
+const PART_MS = 25_000;
+
 /** What to try. */
 export interface ProbeOptions {
   /** The folder of shards; it need not exist. */
   cache: string;
-  /** Whether to measure what works; some twenty seconds. */
+  /** Whether to measure what works; some twenty seconds, and {@linkcode MEASURING_MS} on a busy machine. */
   measure: boolean;
   /** Ends what is being tried. */
   signal?: AbortSignal;
 }
 
-/** Probes of this machine, by part. */
-export function systemProbes(options: ProbeOptions): Record<Part, Probe> {
+/** Options, and when measuring ends by `performance.now()`. */
+interface TimedOptions extends ProbeOptions {
+  readonly until: number;
+}
+
+/** Probes of this machine, by part, to be called at once and one after the other. */
+export function systemProbes(given: ProbeOptions): Record<Part, Probe> {
+  const options = { ...given, until: performance.now() + MEASURING_MS };
   return {
     cores: () => ({ found: formatAmount(navigator.hardwareConcurrency, "core") }),
     memory: () => {
@@ -42,10 +52,12 @@ export function systemProbes(options: ProbeOptions): Record<Part, Probe> {
 }
 
 /** Tries a part in a process of its own, with a folder that is gone afterwards. */
-async function tryNative(part: NativePart, { measure, signal }: ProbeOptions, mend: string): Promise<Finding> {
+async function tryNative(part: NativePart, options: TimedOptions, mend: string): Promise<Finding> {
+  const { measure, until, signal } = options;
+  const measureMs = measure ? Math.max(0, Math.min(PART_MS, until - performance.now())) : 0;
   const folder = Deno.makeTempDirSync({ prefix: "doctor-" });
   try {
-    return await tryInChild(part, { folder, measure, ...(signal && { signal }) });
+    return await tryInChild(part, { folder, measureMs, ...(signal && { signal }) });
   } catch (error) {
     throw new Error(`${reasonOf(error)}: ${mend}`);
   } finally {
@@ -76,7 +88,7 @@ async function probeFfmpeg(): Promise<Finding> {
   return { found: "ffmpeg and ffprobe start, for --decoder ffmpeg" };
 }
 
-async function probeXla(options: ProbeOptions): Promise<Finding> {
+async function probeXla(options: TimedOptions): Promise<Finding> {
   const { findPlugin, namedPlugin, PLUGIN_VARIABLE } = await import("../models/runtime/plugin.ts");
   const plugin = findPlugin();
   if (plugin === undefined) throw new Error(await howToGetXla(PLUGIN_VARIABLE));
@@ -86,7 +98,7 @@ async function probeXla(options: ProbeOptions): Promise<Finding> {
   return { found: `${found}, plugin ${plugin} (${origin})`, ...rest };
 }
 
-async function probeAccelerator(device: "cuda" | "tpu", options: ProbeOptions): Promise<Finding> {
+async function probeAccelerator(device: "cuda" | "tpu", options: TimedOptions): Promise<Finding> {
   const facts = await acceleratorFacts();
   const obstacle = acceleratorObstacle(device, facts);
   if (obstacle !== undefined) throw new Error(obstacle);

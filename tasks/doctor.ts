@@ -4,7 +4,7 @@ import { main } from "./_cli.ts";
 
 await main({
   name: "doctor",
-  about: "Tries and measures decoders, engines, devices and the cache folder of this machine, in half a minute:\n" +
+  about: "Tries and measures decoders, engines, devices and the cache folder of this machine, within a minute:\n" +
     "exit code 1 if training cannot run here.",
   examples: [
     { command: "deno task doctor", about: "What works and how fast, or what mends it" },

@@ -110,7 +110,7 @@ async function tryScript(text: string, options: Partial<NativeProbeOptions> = {}
   try {
     await Deno.writeTextFile(`${folder}/child.ts`, text);
     const script = pathToFileURL(`${folder}/child.ts`);
-    return await tryInChild("xla", { folder, measure: true, script, ...options });
+    return await tryInChild("xla", { folder, measureMs: 60_000, script, ...options });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -135,6 +135,21 @@ Deno.test("a child that dies or does not answer is told with what it was doing",
     await reason(`${DOING} await new Promise(() => setInterval(() => {}, 1000));`, { limitMs: 1000 }),
     "gave no answer in 1 s while compiling the program doctor",
   );
+});
+
+Deno.test("a part that works is found although measuring it takes too long, with the numbers there were by then", async () => {
+  const finding = (measured: Record<string, number>) =>
+    `console.log('{"finding":{"found":"yes","measured":' +
+    ${JSON.stringify(JSON.stringify(measured))} + '}}');`;
+  const hang = `await new Promise(() => setInterval(() => {}, 1000));`;
+  const numbers = finding({}) + finding({ f32ProductGflops: 5 });
+  const { found, measured } = await tryScript(numbers + hang, { measureMs: 1000 });
+  assertMatch(found, /^yes; measuring was ended after \d+ s$/);
+  assertEquals(measured, { f32ProductGflops: 5 });
+  // An answer that comes after the time is an answer all the same; one that dies while it measures does not work.
+  const late = `await new Promise((resolve) => setTimeout(resolve, 300));`;
+  assertMatch((await tryScript(late + finding({}) + hang, { measureMs: 1 })).found, /^yes; measuring was ended/);
+  await assertRejects(() => tryScript(`${finding({})} Deno.kill(Deno.pid, "SIGILL"); for (;;);`), Error, "SIGILL");
 });
 
 Deno.test("an accelerator that cannot work is named with the first thing that is missing", () => {
