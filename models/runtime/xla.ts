@@ -46,6 +46,8 @@ export interface XlaOptions {
   oneDnn?: OneDnnTypes;
   /** Where compiled programs are kept for other processes. @default nowhere */
   programs?: ProgramCache | undefined;
+  /** Whether machine code for a CPU is optimised; without, it is made in a fraction of the time and slow. @default true */
+  optimize?: boolean;
 }
 
 /** What a client is created with for a number of devices. */
@@ -56,11 +58,21 @@ function clientOptions(platform: "cpu" | "cuda" | "tpu", devices: number): Recor
     : {};
 }
 
-/** `env_option_overrides` with `xla_cpu_prefer_vector_width = 512`; by default XLA writes 256-bit code. */
-const WIDE_VECTORS = Uint8Array.from([
-  ...[0x3a, 0x22, 0x0a, 0x1b, ...new TextEncoder().encode("xla_cpu_prefer_vector_width")],
-  ...[0x12, 0x03, 0x18, 0x80, 0x04],
-]);
+/** An entry of `env_option_overrides`: a flag of XLA, with a truth value or a number as a varint. */
+function flag(name: string, value: boolean | readonly number[]): Uint8Array {
+  const key = [0x0a, name.length, ...new TextEncoder().encode(name)];
+  const option = typeof value === "boolean" ? [0x10, Number(value)] : [0x18, ...value];
+  const entry = [...key, 0x12, option.length, ...option];
+  return Uint8Array.of(0x3a, entry.length, ...entry);
+}
+
+/** A vector width of 512; by default XLA writes 256-bit code. */
+const WIDE_VECTORS = flag("xla_cpu_prefer_vector_width", [0x80, 0x04]);
+/** Compilers that take their time are left out: LLVM's passes, and MLIR's for fused loops. */
+const NOT_OPTIMIZED = Uint8Array.of(
+  ...flag("xla_backend_optimization_level", [0]),
+  ...flag("xla_cpu_use_fusion_emitters", false),
+);
 
 /**
  * More of `executable_build_options`: `optimization_level = EFFORT_O1`, with which XLA lets GPUs compute while gradients
@@ -75,7 +87,7 @@ const OVERLAPPED = Uint8Array.of(0x1a, 0x03, 0xc0, 0x01, 0x13);
  * @throws {DeviceCountError} if the machine has fewer devices
  */
 export async function openXlaEngine(options: XlaOptions): Promise<XlaEngine> {
-  const { plugin, platform = "cpu", devices = 1, oneDnn, programs } = options;
+  const { plugin, platform = "cpu", devices = 1, oneDnn, programs, optimize = true } = options;
   quietLogs();
   if (platform === "cuda") cudaLibraries(plugin).forEach(keepLoaded);
   const client = await PjrtClient.create(openPlugin(plugin), clientOptions(platform, devices), devices);
@@ -89,7 +101,8 @@ export async function openXlaEngine(options: XlaOptions): Promise<XlaEngine> {
   const wanted = oneDnn ?? oneDnnTypes(processorFlags());
   const types = wanted.length > 0 && await hasOneDnn(client) ? wanted : [];
   const lowering = { oneDnn: types, copyTransposed: types.length === 0 };
-  return new XlaEngine(client, lowering, types.includes("bf16") ? WIDE_VECTORS : undefined, kept);
+  const overrides = [...types.includes("bf16") ? WIDE_VECTORS : [], ...optimize ? [] : NOT_OPTIMIZED];
+  return new XlaEngine(client, lowering, overrides.length > 0 ? Uint8Array.from(overrides) : undefined, kept);
 }
 
 /** A cache, and what the programs of an engine depend on beside their text. */

@@ -1,5 +1,5 @@
 /** Compiled programs on disk: what is kept, what is dropped, and that a program read back is the one that was written. */
-import { assert, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "node:path";
 import { processorFeatures } from "../../../models/runtime/_processor.ts";
 import { programIdentity } from "../../../models/runtime/_program_identity.ts";
@@ -14,7 +14,7 @@ import {
 } from "../../../models/runtime/program_cache.ts";
 import { openXlaEngine, XlaEngine } from "../../../models/runtime/xla.ts";
 import { input, layerNorm, matmul, program, softmax, sum } from "../../../models/tensor/mod.ts";
-import { xlaEngine } from "../_engines.ts";
+import { optimizingXlaEngine } from "../_engines.ts";
 
 /** A compiler whose programs are texts, and a record of what it was asked for. */
 function compiler(source: string, calls: string[], { refuse = false } = {}): Compilation<string> {
@@ -199,7 +199,7 @@ Deno.test("the variable names another folder, or switches the cache off", async 
   }
 });
 
-const engine = await xlaEngine() as XlaEngine | undefined;
+const engine = await optimizingXlaEngine() as XlaEngine | undefined;
 const ignore = engine === undefined || processorFeatures() === undefined;
 
 const w = input("w", [8, 8]), x = input("x", [4, 8]);
@@ -240,6 +240,23 @@ Deno.test({
       } finally {
         PjrtClient.prototype.compile = compile;
       }
+    }),
+});
+
+Deno.test({
+  name: "code that is not optimised is kept under another name, and gives the same numbers",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      const plugin = await fetchPlugin(), found: number[][] = [];
+      for (const optimize of [true, false]) {
+        const on = await openXlaEngine({ plugin, oneDnn: [], optimize, programs: new ProgramCache({ folder }) });
+        found.push((await outcome(on)).numbers.flatMap(([, values]) => [...values as Float32Array]));
+      }
+      const [quick, slow] = [found[1]!, found[0]!];
+      assertEquals([quick.length, slow.length], [65, 65]);
+      quick.forEach((value, i) => assertAlmostEquals(value, slow[i]!, 1e-5));
+      assertEquals([...Deno.readDirSync(folder)].length, 2);
     }),
 });
 

@@ -10,7 +10,7 @@ import { type DeviceBuffer, type Engine, type HostArray, hostArray } from "../..
 import { hostParameter, initialParameters } from "../../../models/parameters.ts";
 import { sizeOf } from "../../../models/tensor/mod.ts";
 import { uniforms } from "../../../pipeline/random.ts";
-import { referenceEngine, tfjsEngine, xlaEngine } from "../_engines.ts";
+import { optimizingXlaEngine, referenceEngine, tfjsEngine } from "../_engines.ts";
 
 const STUDENT_TOKENS = [0, 1, 8, 9], TEACHER_TOKENS = [0, 1, 2, 3, 8, 9, 10, 11], BATCH = 2, STEPS = 2;
 
@@ -106,6 +106,6 @@ Deno.test("two AMD steps on TensorFlow.js equal those of the reference", async (
 });
 
 Deno.test("two AMD steps on XLA equal those of the reference", async () => {
-  const engine = await xlaEngine();
+  const engine = await optimizingXlaEngine();
   if (engine) await assertAgrees(engine);
 });

@@ -22,9 +22,9 @@ import {
   sum,
   type Tensor,
 } from "../../../models/tensor/mod.ts";
-import { referenceEngine, xlaEngine } from "../_engines.ts";
+import { optimizingXlaEngine, referenceEngine } from "../_engines.ts";
 
-const engine = await xlaEngine() as XlaEngine | undefined;
+const engine = await optimizingXlaEngine() as XlaEngine | undefined;
 const ignore = engine === undefined;
 
 function floats(values: readonly number[], shape: Shape = [values.length], on: Engine = engine!): DeviceBuffer {

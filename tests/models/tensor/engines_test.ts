@@ -7,7 +7,7 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Engine } from "../../../models/runtime/engine.ts";
 import { type DType, erf, layerNorm, matmul, multiply, softmax, sum, type Tensor } from "../../../models/tensor/mod.ts";
-import { referenceEngine, tfjsEngine, xlaEngine } from "../_engines.ts";
+import { optimizingXlaEngine, referenceEngine, tfjsEngine } from "../_engines.ts";
 import { CASES, type OpCase } from "./_cases.ts";
 import { run, traced } from "./_run.ts";
 
@@ -76,6 +76,6 @@ Deno.test("TensorFlow.js agrees with the reference on every operation and its de
 });
 
 Deno.test("XLA agrees with the reference on every operation and its derivative", async (t) => {
-  const engine = await xlaEngine();
+  const engine = await optimizingXlaEngine();
   if (engine) await agreement(t, engine);
 });

@@ -7,7 +7,7 @@ import { trainStep } from "../../../models/train_step.ts";
 import { uniforms } from "../../../pipeline/random.ts";
 import { TrainState } from "../../../pipeline/training/train_state.ts";
 import { testInOwnProcess } from "../../_own_process.ts";
-import { xlaEngine } from "../../models/_engines.ts";
+import { optimizingXlaEngine } from "../../models/_engines.ts";
 
 const STEPS = 2000, SETTLED = 500, CLIPS = 32, BYTES = 8192;
 
@@ -28,7 +28,7 @@ function tinyStep() {
   });
 }
 
-const engine = await xlaEngine() as XlaEngine | undefined;
+const engine = await optimizingXlaEngine() as XlaEngine | undefined;
 
 testInOwnProcess(import.meta.filename!, {
   name: "two thousand training steps with two batches in flight leave nothing behind",
