@@ -12,9 +12,16 @@ import { formatAmount, formatBytes } from "./units.ts";
 /** Commands that can fetch the plugin; models/runtime runs them as pip. */
 const INSTALLERS: readonly (readonly string[])[] = [["pip"], ["pip3"], ["python3", "-m", "pip"], ["uv"]];
 
-/** All parts together measure this long at most, and one this long, so that all is tried within a minute. */
+/** All parts together measure this long at most, so that all is tried within a minute. */
 const MEASURING_MS = 40_000;
-const PART_MS = 25_000;
+/** And each this long: what trains gets most of it. */
+const PART_MS: Readonly<Record<NativePart, number>> = {
+  libav: 8_000,
+  tfjs: 10_000,
+  xla: 25_000,
+  cuda: 25_000,
+  tpu: 25_000,
+};
 
 /** What to try. */
 export interface ProbeOptions {
@@ -54,7 +61,7 @@ export function systemProbes(given: ProbeOptions): Record<Part, Probe> {
 /** Tries a part in a process of its own, with a folder that is gone afterwards. */
 async function tryNative(part: NativePart, options: TimedOptions, mend: string): Promise<Finding> {
   const { measure, until, signal } = options;
-  const measureMs = measure ? Math.max(0, Math.min(PART_MS, until - performance.now())) : 0;
+  const measureMs = measure ? Math.max(0, Math.min(PART_MS[part], until - performance.now())) : 0;
   const folder = Deno.makeTempDirSync({ prefix: "doctor-" });
   try {
     return await tryInChild(part, { folder, measureMs, ...(signal && { signal }) });
