@@ -1,5 +1,6 @@
 /** Programs at the published sizes: what a benchmark runs. */
 import { type AmdShape, amdStep } from "../models/amd.ts";
+import type { Augmentation } from "../models/augmentation/augment.ts";
 import { classifierForward, classifierStep, layerDecayScale } from "../models/classifier.ts";
 import type { Compute, TransformerShape, VideoMaeShape } from "../models/shapes.ts";
 import { teacherForward } from "../models/teacher.ts";
@@ -50,7 +51,7 @@ export function amd(student: Size, teacher: Size, batch: number, compute: Comput
   });
 }
 
-export function finetune(size: Size, batch: number, compute: Compute): TrainStep {
+export function finetune(size: Size, batch: number, compute: Compute, augmentation: Augmentation = {}): TrainStep {
   const { encoder } = SIZES[size];
   const learningRateScale = layerDecayScale(encoder.depth, 0.7);
   const optimizer = { ...OPTIMIZER, beta2: 0.999, learningRateScale };
@@ -61,6 +62,7 @@ export function finetune(size: Size, batch: number, compute: Compute): TrainStep
     classes: CLASSES,
     batch,
     dropPath: 0.1,
+    augmentation,
     optimizer,
     compute,
   });

@@ -18,7 +18,7 @@ import { type FrameBatch, runOnnx } from "./_onnx_session.ts";
 import type { FileWriter } from "./_publish_folder.ts";
 import { runTransformers } from "./_transformers.ts";
 import type { Json } from "./shards/config_hash.ts";
-import { MODEL_FILE, readParameters } from "./training/weights.ts";
+import { MODEL_FILE, readParameters, testedFile } from "./training/weights.ts";
 
 /** transformers builds one norm with an epsilon of 1e-5, whatever the configuration says. */
 const TRANSFORMERS_LIMIT = 2e-4;
@@ -57,7 +57,7 @@ export function hubFiles({ run: { settings }, network }: ExportSource): Exported
       ["config.json", json(hubConfig(settings, architecture, classes))],
       ["preprocessor_config.json", json(hubPreprocessor(settings))],
       [MODEL_FILE, async (path) => {
-        const values = await readParameters(join(checkpoint.path, MODEL_FILE), parameters);
+        const values = await readParameters(testedFile(checkpoint.path), parameters);
         const named = parameters.map(({ name, shape }) => ({ name, shape, data: values.get(name)! }));
         await writeSafetensors(path, hubTensors(named, sizes.cube), { format: "pt" });
       }],
@@ -91,11 +91,11 @@ export function hubFiles({ run: { settings }, network }: ExportSource): Exported
 
 /** The official names; a checkpoint has them already, projections and generators among them: its file is copied. */
 export async function officialFiles({ network: { sizes, classes, checkpoint } }: ExportSource): Promise<ExportedFiles> {
-  await using trained = await SafetensorsFile.open(join(checkpoint.path, MODEL_FILE));
+  await using trained = await SafetensorsFile.open(testedFile(checkpoint.path));
   return {
     parameters: countOf(trained.tensors.values()),
     network: classes.length > 0 ? "official fine-tuned model" : "official pre-trained model",
-    contents: [[MODEL_FILE, (path) => fs.copyFileSync(join(checkpoint.path, MODEL_FILE), path)]],
+    contents: [[MODEL_FILE, (path) => fs.copyFileSync(testedFile(checkpoint.path), path)]],
     notes: [
       "The official scripts load a .pth: " +
       `python -c 'import torch, safetensors.torch as s; torch.save({"model": s.load_file("${MODEL_FILE}")}, "x.pth")'`,
@@ -115,7 +115,7 @@ export function onnxFiles({ network }: ExportSource): ExportedFiles {
   const { sizes, classes, checkpoint, title } = network;
   const { parameters, frozen } = servingProgram(sizes, 1, "frames");
   const write = async (path: string) => {
-    const read = await readParameters(join(checkpoint.path, MODEL_FILE), parameters);
+    const read = await readParameters(testedFile(checkpoint.path), parameters);
     await writeOnnx(path, {
       trace: (batch) => servingProgram(sizes, batch, "frames").program,
       weights: new Map([

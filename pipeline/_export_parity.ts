@@ -7,11 +7,10 @@ import { type Engine } from "../models/runtime/engine.ts";
 import { cubeValues, tokensOf } from "../models/shapes.ts";
 import type { ExportedNetwork, ExportedRun, NetworkSizes } from "./_export_network.ts";
 import { computeOutputs, type Outputs } from "./_export_programs.ts";
-import { MODEL_FILE } from "./training/weights.ts";
+import { testedFile } from "./training/weights.ts";
 import { uniforms } from "./random.ts";
 import { openFramesSet } from "./shards/frame_shards.ts";
 import type { PrepareResult } from "./stages/prepare_splits.ts";
-import { join } from "node:path";
 
 /** Largest difference by the largest number: what float32 leaves after a whole network. */
 export const LIMIT = 5e-5;
@@ -78,7 +77,7 @@ export async function compareExport(
   clips: readonly ComparedClip[],
   peers: readonly Peer[],
 ): Promise<Comparison[]> {
-  const ours = await computeOutputs(engine, sizes, join(checkpoint.path, MODEL_FILE), clips.map(({ cubes }) => cubes));
+  const ours = await computeOutputs(engine, sizes, testedFile(checkpoint.path), clips.map(({ cubes }) => cubes));
   const comparisons = peers.flatMap(({ by, limit, outputs }) =>
     clips.flatMap(({ name: clip }, i) =>
       [...ours[i]!].filter(([name]) => outputs[i]!.has(name))

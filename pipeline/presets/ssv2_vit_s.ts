@@ -13,8 +13,8 @@
  * Here a step holds 2,048 clips once and the copies are the four views, taken epoch by epoch: as many clips a step and
  * over the whole run, the same peak rate (2.4e-3; the official rule counts videos, this one clips, hence the base rate).
  *
- * Fine-tuning is the released recipe whole, but on the frames that are stored. As published it has frames of its own: a
- * second run, --student RUN --sampling tsn --crop centre --run RUN-finetuned, takes those (docs/finetune.md).
+ * Fine-tuning is the released recipe, but on the views that are stored. As published it has frames of its own: deno task
+ * finetune --from RUN --preset ssv2-vit-s --sampling tsn --crop centre --run NEW takes those (docs/finetune.md).
  */
 import type { Preset } from "./preset.ts";
 

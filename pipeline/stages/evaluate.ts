@@ -9,7 +9,7 @@ import type { FramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
 import { writeFileAtomically } from "../shards/_publish.ts";
 import { Network } from "../training/network.ts";
-import { averagedParameters, checkpointParameters } from "../training/weights.ts";
+import { readParameters, testedFile } from "../training/weights.ts";
 import type { Settings } from "../settings.ts";
 import { batchSetting } from "./batch_setting.ts";
 import { ClipTally, judge, type Verdict, ViewMean } from "./clip_scores.ts";
@@ -74,11 +74,7 @@ export async function evaluate(context: StageContext, data: EvaluateData, identi
   const { settings } = context;
   const programOf = (settings: Settings) => classification(settings, classes.length, computeType(settings, engine));
   const forward = programOf(settings);
-  const weights = (folder: string) => {
-    return settings.finetune.ema === null
-      ? checkpointParameters(folder, forward.parameters)
-      : averagedParameters(folder, forward.parameters);
-  };
+  const weights = (folder: string) => readParameters(testedFile(folder), forward.parameters);
   const setting = batchSetting(settings, "finetune.evalBatch", programOf);
   using network = await Network.load(engine, forward, await weights(data.student), setting);
   const student = await classify(context, data, rows, network, "student", identity);

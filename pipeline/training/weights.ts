@@ -1,4 +1,5 @@
 /** Weights on disk: parameters by the names of the network that takes them, whatever names the file has. */
+import fs from "node:fs";
 import { join } from "node:path";
 import { loadParameters } from "../../models/checkpoints/official_names.ts";
 import { openWeights } from "../../models/checkpoints/open_weights.ts";
@@ -45,9 +46,10 @@ export async function checkpointParameters(folder: string, specs: readonly Param
   return await readParameters(join(folder, MODEL_FILE), specs);
 }
 
-/** {@linkcode checkpointParameters} of the moving average. */
-export async function averagedParameters(folder: string, specs: readonly ParameterSpec[]): Promise<HostParameters> {
-  return await readParameters(join(folder, AVERAGE_FILE), specs);
+/** The weights of a checkpoint that are tested and given away: the moving average where there is one, else the newest. */
+export function testedFile(folder: string): string {
+  const average = join(folder, AVERAGE_FILE);
+  return fs.existsSync(average) ? average : join(folder, MODEL_FILE);
 }
 
 /**
