@@ -52,13 +52,13 @@ const STEPS: Readonly<Record<string, (savings: Savings) => TrainStep>> = {
       ...common,
       ...savings,
     }),
-  "a classifier with drop path and mixup": (savings) =>
+  "a classifier with drop path and augmentation": (savings) =>
     classifierStep({
       ...clips,
       encoder,
       classes: 3,
       dropPath: 0.5,
-      augmentation: { mixup: true },
+      augmentation: { randAugment: 1, crop: true, erase: true, mixup: true, cutmix: true },
       ...common,
       ...savings,
     }),
