@@ -84,7 +84,15 @@ export function shareChart(description: string, estimates: readonly Estimate[], 
     type: "nominal" as const,
     title: null,
     sort: null,
-    axis: { labelLimit: 260, domain: false, ticks: false, grid: false, labelPadding: 8 },
+    // Names of two parts, such as "student, linear probe", are two lines, which leaves room for the shares.
+    axis: {
+      labelExpr: "split(datum.label, ', ')",
+      labelLimit: 260,
+      domain: false,
+      ticks: false,
+      grid: false,
+      labelPadding: 8,
+    },
   };
   const x = { type: "quantitative" as const, scale: { domain: [0, 1] } };
   return draw({

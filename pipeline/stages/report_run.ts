@@ -7,11 +7,12 @@ import { cubeLayout } from "../../decoders/cubes.ts";
 import { tokensOf } from "../../models/shapes.ts";
 import { reconstruction } from "../../models/videomae.ts";
 import { readMetrics } from "../metrics.ts";
-import type { ReportClip } from "../report/report_data.ts";
+import type { ReportClip, RunSummary } from "../report/report_data.ts";
 import { writeReport } from "../report/write_report.ts";
 import { type FramesSet, openFramesSet } from "../shards/frame_shards.ts";
 import { readViewRecords } from "../shards/view_records.ts";
 import type { Settings } from "../settings.ts";
+import type { StageRecord } from "../stage_log.ts";
 import { Network } from "../training/network.ts";
 import { amdInputs, teacherPositions, videoMaeInputs } from "../training/mask_draws.ts";
 import { checkpointParameters } from "../training/weights.ts";
@@ -33,7 +34,7 @@ export async function reportRun(state: ChainState): Promise<ReportResult> {
     written: new Date(),
     command: state.command,
     environment: await environment(state),
-    summary: state.summary(),
+    summary: withStages(state.summary(), run.stages.records),
     metrics: readMetrics(run.file("metrics.jsonl")),
     probes: readProbes(run.file(PROBES_FILE)),
     clips: await shownClips(state),
@@ -51,6 +52,14 @@ export async function reportRun(state: ChainState): Promise<ReportResult> {
   });
   bar.update(1);
   return { path };
+}
+
+/** A summary with the stages of earlier calls among those of this one, such as a report that is written again. */
+function withStages(summary: RunSummary, records: readonly StageRecord[]): RunSummary {
+  const stages = records.filter(({ name }) => name !== "report").map(({ name, seconds }) => {
+    return summary.stages.find((stage) => stage.name === name) ?? { name, seconds, skipped: true };
+  });
+  return { ...summary, stages };
 }
 
 async function environment(state: ChainState): Promise<{ name: string; value: string }[]> {

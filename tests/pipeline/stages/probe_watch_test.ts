@@ -49,10 +49,8 @@ Deno.test("probes every other epoch leave the same weights as none, and the last
     const { knn, linear } = lines[1]!;
     assertEquals({ knn, linear }, probed.probe!.student);
     assertEquals(printed.filter((line) => line.startsWith("Probe after epoch")).length, 2);
-    assertStringIncludes(
-      await Deno.readTextFile(join(folder, "probed", "report.html")),
-      "Validation clips that probes of the frozen features got right",
-    );
+    const page = await Deno.readTextFile(join(folder, "probed", "report.html"));
+    assertStringIncludes(page, "Validation clips that probes of the frozen features got right");
     const text = () => Deno.readTextFile(join(folder, "probed", PROBES_FILE));
     const before = await text();
 
