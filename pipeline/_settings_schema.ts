@@ -96,6 +96,10 @@ const clip = z.strictObject({
   patch: whole(16, 2, 64, { about: "Width and height of a cube", unit: "pixels", affects: PREPARE }),
   tubelet: whole(2, 1, 16, { about: "Frames of a cube", unit: "frames", affects: PREPARE }),
   rowsPerShard: whole(512, 1, 65_536, { about: "Views in one shard file", unit: "rows", affects: PREPARE }),
+  form: choice("videomae", ["videomae", "mae"], {
+    about: "Published networks that are followed: VideoMAE's for clips, or MAE's for pictures, with a class token",
+    affects: NETWORKS,
+  }),
 });
 
 const masks = z.strictObject({
@@ -282,6 +286,10 @@ const finetune = z.strictObject({
   weightDecay: real(0.05, 0, 1, { about: "Decoupled weight decay", affects: FINETUNE }),
   beta2: real(0.999, 0, 0.99999, { about: "AdamW's decay of the second moment", affects: FINETUNE }),
   labelSmoothing: real(0.1, 0, 0.99, { about: "Share of the target spread over all classes", affects: FINETUNE }),
+  pooling: choice("mean", ["mean", "class"], {
+    about: "What is classified: the mean of the tokens, or the class token of --form mae, as the hub's ViT has it",
+    affects: [...FINETUNE, "evaluate"],
+  }),
   dropPath: real(0.1, 0, 0.99, {
     about: "Chance of skipping the last block's branches, rising from 0",
     affects: FINETUNE,
