@@ -86,3 +86,65 @@ function middleAndLast(size: Size): readonly number[] {
   const { depth } = SIZES[size].encoder;
   return [depth / 2, depth];
 }
+
+/** One picture of 224 x 224; the student of MAE sees a quarter of its positions, that of AMD a tenth. */
+const IMAGE_GRID = { slots: 1, rows: 14, columns: 14 };
+const IMAGE_CUBE = { tubelet: 1, patch: 16 };
+export const IMAGE_MASKS = { mae: { slots: 1, positions: 196, student: 49, teacher: 98 }, amd: { ...MASKS, slots: 1 } };
+const IMAGE_CLASSES = 1000;
+
+export function imageMae(size: Size, batch: number, compute: Compute): TrainStep {
+  return videoMaeStep({
+    shape: imageShape(size),
+    batch,
+    visible: IMAGE_MASKS.mae.student,
+    optimizer: OPTIMIZER,
+    compute,
+  });
+}
+
+/** AMD on images with the teacher's features as inputs, or with the teacher in the step. */
+export function imageAmd(
+  student: Size,
+  teacher: Size,
+  batch: number,
+  compute: Compute,
+  mode: "cached" | "online",
+): TrainStep {
+  const { encoder } = SIZES[teacher];
+  return amdStep({
+    shape: imageShape(student),
+    teacherWidth: encoder.width,
+    studentLayers: middleAndLast(student),
+    generatorDepth: 2,
+    generatorTokens: "trained",
+    normalizeTargets: false,
+    weights: { pixel: 1, direct: 1, generation: 1 },
+    ...(mode === "online" && { teacher: { shape: encoder, layers: middleAndLast(teacher) } }),
+    batch,
+    visible: IMAGE_MASKS.amd.student,
+    teacherVisible: IMAGE_MASKS.amd.teacher,
+    optimizer: { ...OPTIMIZER, clipNorm: 0.02 },
+    compute,
+  });
+}
+
+export function imageFinetune(size: Size, batch: number, compute: Compute): TrainStep {
+  const { encoder } = SIZES[size];
+  return classifierStep({
+    form: "mae",
+    grid: IMAGE_GRID,
+    cube: IMAGE_CUBE,
+    encoder,
+    classes: IMAGE_CLASSES,
+    batch,
+    dropPath: 0.1,
+    augmentation: {},
+    optimizer: { ...OPTIMIZER, beta2: 0.999, learningRateScale: layerDecayScale(encoder.depth, 0.7) },
+    compute,
+  });
+}
+
+function imageShape(size: Size): VideoMaeShape {
+  return { form: "mae", grid: IMAGE_GRID, cube: IMAGE_CUBE, ...SIZES[size] };
+}

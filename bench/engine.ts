@@ -7,34 +7,14 @@
  * PyTorch that runs the teacher in each step (`-online`), which is what others do, and against PyTorch with the features in
  * memory (`-cached`).
  */
-import { openEngine, preferredCompute } from "../models/runtime/open_engine.ts";
-import type { Engine } from "../models/runtime/engine.ts";
 import type { Compute } from "../models/shapes.ts";
-import type { ForwardProgram, TrainStep } from "../models/train_step.ts";
-import { type Bench, type BenchContext, type BenchRow, type Measured, peerValue } from "./_bench.ts";
+import type { Bench } from "./_bench.ts";
+import { stepRow, type StepWork } from "./_step_row.ts";
 import { amd, evaluation, finetune, MASKS, teacher, videoMae } from "./_steps.ts";
-import { matmulFlop } from "../models/tensor/mod.ts";
-import { StepRunner } from "../pipeline/_step_runner.ts";
-import { median } from "../pipeline/median.ts";
-
-/** About this much work of ours is timed in a round. */
-const ROUND_SECONDS = 8;
-const MIN_STEPS = 4;
-const WARM_UP_STEPS = 3;
-
-interface Work {
-  name: string;
-  batch: number;
-  compute: Compute;
-  build: () => TrainStep | ForwardProgram;
-  /** Script and arguments of the peer. */
-  script: string;
-  args: readonly string[];
-}
 
 const PRECISIONS: readonly Compute[] = ["f32", "bf16"];
 
-const works: readonly Work[] = PRECISIONS.flatMap((compute): Work[] => [
+const works: readonly StepWork[] = PRECISIONS.flatMap((compute): StepWork[] => [
   ...(["S", "B"] as const).flatMap((size) =>
     [2, 8].map((batch) => ({
       name: `videomae-${size}-${compute}-b${batch}`,
@@ -71,7 +51,7 @@ const works: readonly Work[] = PRECISIONS.flatMap((compute): Work[] => [
     script: "torch_eval.py",
     args: ["--model", "S", "--views", "2"],
   },
-  ...(["B", "L"] as const).map((size): Work => ({
+  ...(["B", "L"] as const).map((size): StepWork => ({
     name: `teacher-${size}-${compute}`,
     batch: 2,
     compute,
@@ -83,50 +63,7 @@ const works: readonly Work[] = PRECISIONS.flatMap((compute): Work[] => [
 
 export const bench: Bench = {
   about: "Training steps and forward passes at the published sizes, clips a second.",
-  rows: works.map((work): BenchRow => ({
-    name: work.name,
-    unit: "clips/s",
-    measure: (context) => measure(work, context),
-  })),
+  rows: works.map((work) =>
+    stepRow({ ...work, sizes: MASKS, unit: "clips/s", peer: (peers) => peers && `${peers}/${work.script}` })
+  ),
 };
-
-async function measure(work: Work, context: BenchContext): Promise<Measured> {
-  const { compute, batch, script, args } = work;
-  await using engine: Engine = await openEngine({ engine: "xla", warn: context.say });
-  const program = work.build();
-  using runner = await StepRunner.open(engine, program, { sizes: MASKS, seed: 0 });
-  // The first steps touch memory that later ones find mapped.
-  for (let step = 0; step < WARM_UP_STEPS; step++) await runner.run();
-  const steps = Math.max(MIN_STEPS, Math.ceil(ROUND_SECONDS / await runner.run()));
-  const modes = context.python === null || context.peers === null ? [] : [[], ["--compile"]];
-  const ours: number[] = [];
-  const theirs = modes.map((): number[] => []);
-  for (let round = 0; round < context.rounds; round++) {
-    const times: number[] = [];
-    for (let step = 0; step < steps; step++) times.push(await runner.run());
-    ours.push(batch / median(times));
-    for (const [i, mode] of modes.entries()) {
-      const all = [...args, "--batch", String(batch), "--dtype", compute, "--steps", String(steps), ...mode];
-      theirs[i]!.push(await peerValue(context.python!, `${context.peers}/${script}`, all));
-    }
-    context.say(
-      `${work.name} round ${round + 1}: ours ${ours.at(-1)!.toFixed(3)}, ${
-        theirs.map((t) => t.at(-1)!.toFixed(3)).join(", ")
-      }`,
-    );
-  }
-  const [eager, compiled] = theirs.map(median);
-  const spread = (values: readonly number[]) => `${Math.min(...values).toFixed(2)}-${Math.max(...values).toFixed(2)}`;
-  const rate = median(ours) / batch * matmulFlop(program.program) / 1e9;
-  return {
-    ours: median(ours),
-    peer: eager === undefined ? null : Math.max(eager, compiled!),
-    peerName: eager === undefined ? null : eager >= compiled! ? "PyTorch eager" : "PyTorch compiled",
-    note: [
-      `batch ${batch}, ${steps} steps x ${context.rounds} rounds, ours ${spread(ours)}, ${rate.toFixed(0)} GFLOP/s`,
-      ...(eager === undefined ? [] : [`eager ${eager.toFixed(3)}`, `compiled ${compiled!.toFixed(3)}`]),
-      `default here ${preferredCompute(engine)}`,
-      `compiling ${runner.compileSeconds.toFixed(1)} s`,
-    ].join("; "),
-  };
-}
