@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { joinCubes } from "../decoders/cubes.ts";
 import { viewLayout } from "../decoders/decoder.ts";
-import { hubTensors } from "../models/checkpoints/official_names.ts";
+import { hubTensors, imageHubTensors } from "../models/checkpoints/official_names.ts";
 import { SafetensorsFile, writeSafetensors } from "../models/checkpoints/safetensors.ts";
 import { writeOnnx } from "../models/onnx/write_onnx.ts";
 import { initialParameters } from "../models/parameters.ts";
@@ -12,11 +12,12 @@ import { CHANNELS, tokensOf } from "../models/shapes.ts";
 import { type Shape, sizeOf } from "../models/tensor/mod.ts";
 import { type ComparedClip, LIMIT, type Peer } from "./_export_parity.ts";
 import type { ExportedNetwork, ExportedRun, NetworkSizes } from "./_export_network.ts";
-import { computeOutputs, hiddenTokens, knownParameters, type Outputs, servingProgram } from "./_export_programs.ts";
-import { type HubArchitecture, hubConfig, hubPreprocessor, hubSizes } from "./_hub_config.ts";
+import { computeOutputs, hiddenTokens, knownParts, type Outputs, servingProgram } from "./_export_programs.ts";
+import { hubArchitecture, hubConfig, hubPreprocessor, hubSizes } from "./_hub_config.ts";
 import { type FrameBatch, runOnnx } from "./_onnx_session.ts";
 import type { FileWriter } from "./_publish_folder.ts";
 import { runTransformers } from "./_transformers.ts";
+import { SettingsError } from "./settings.ts";
 import type { Json } from "./shards/config_hash.ts";
 import { MODEL_FILE, readParameters, testedFile } from "./training/weights.ts";
 
@@ -43,13 +44,22 @@ export interface ExportSource {
   readonly network: ExportedNetwork;
 }
 
-/** For `transformers`: the hub's names and configuration. */
+/**
+ * For `transformers`: the hub's names and configuration.
+ *
+ * @throws {SettingsError} if the hub has no such network
+ */
 export function hubFiles({ run: { settings }, network }: ExportSource): ExportedFiles {
   const { sizes, classes, checkpoint } = network;
-  const architecture: HubArchitecture = classes.length > 0
-    ? "VideoMAEForVideoClassification"
-    : "VideoMAEForPreTraining";
-  const parameters = knownParameters(sizes);
+  const { form, pooling } = sizes, isClassifier = classes.length > 0, isClips = form === "videomae";
+  if (isClassifier && !isClips && pooling === "mean") {
+    throw new SettingsError([
+      "This classifier averages its tokens, which ViTForImageClassification of the hub does not: fine-tune with " +
+      "--pooling class for it, or export with --to onnx or --to pth-names",
+    ]);
+  }
+  const architecture = hubArchitecture(form, isClassifier);
+  const { parameters, frozen } = knownParts(sizes);
   return {
     network: architecture,
     parameters: countOf(parameters),
@@ -59,14 +69,23 @@ export function hubFiles({ run: { settings }, network }: ExportSource): Exported
       [MODEL_FILE, async (path) => {
         const values = await readParameters(testedFile(checkpoint.path), parameters);
         const named = parameters.map(({ name, shape }) => ({ name, shape, data: values.get(name)! }));
-        await writeSafetensors(path, hubTensors(named, sizes.cube), { format: "pt" });
+        const tensors = isClips
+          ? hubTensors(named, sizes.cube)
+          : imageHubTensors(named, sizes.cube, initialParameters(frozen, () => []));
+        await writeSafetensors(path, tensors, { format: "pt" });
       }],
     ],
     notes: [
       `Load it with transformers.${architecture}.from_pretrained(FOLDER); ` +
-      "pixels as [clips, frames, channels, height, width].",
-      `transformers builds ${classes.length > 0 ? "fc_norm" : "decoder.norm"} with an epsilon of 1e-5 whatever the ` +
-      "configuration says, the networks here have 1e-6 everywhere: logits differ by about 1e-5.",
+      `pixels as [${isClips ? "clips, frames" : "pictures"}, channels, height, width].`,
+      ...isClips
+        ? [
+          `transformers builds ${isClassifier ? "fc_norm" : "decoder.norm"} with an epsilon of 1e-5 whatever the ` +
+          "configuration says, the networks here have 1e-6 everywhere: logits differ by about 1e-5.",
+        ]
+        : isClassifier
+        ? []
+        : ["ViTMAE hides pictures' tokens by itself, at random: its argument noise says which, the largest first."],
     ],
     peers: async (folder, engine, clips) => {
       const config = JSON.parse(fs.readFileSync(join(folder, "config.json"), "utf8"));
@@ -77,7 +96,7 @@ export function hubFiles({ run: { settings }, network }: ExportSource): Exported
         folder,
         network: architecture,
         tokens: tokensOf(sizes.grid),
-        hidden: classes.length > 0 ? [] : [...hiddenTokens(sizes)],
+        hidden: isClassifier ? [] : [...hiddenTokens(sizes)],
       });
       return [
         { by: "the written folder, read back", limit: LIMIT, outputs },

@@ -1,7 +1,8 @@
 /** Which network of a run is exported: its sizes, its weights and what its user should know. */
 import fs from "node:fs";
 import { basename, join, resolve } from "node:path";
-import type { CubeSize, TokenGrid, TransformerShape } from "../models/shapes.ts";
+import type { Pooling } from "../models/classifier.ts";
+import type { CubeSize, Form, TokenGrid, TransformerShape } from "../models/shapes.ts";
 import { type Checkpoint, CheckpointFolder } from "./checkpoint_folder.ts";
 import { resolveSettings, type Settings, SettingsError } from "./settings.ts";
 import { readRecords, type StageRecord } from "./stage_log.ts";
@@ -27,11 +28,16 @@ export interface ExportedRun {
   readonly stages: readonly StageRecord[];
 }
 
-/** Names of the methods for people. */
-const METHODS = { amd: "AMD", videomae: "VideoMAE" } as const;
+/** Names of the methods for people, with their article. */
+function methodName({ clip, pretrain }: Settings): string {
+  if (pretrain.method === "amd") return "an AMD";
+  return clip.form === "mae" ? "an MAE" : "a VideoMAE";
+}
 
 /** Sizes of a network: of a classifier, or of a student with its pixel decoder. */
 export interface NetworkSizes {
+  readonly form: Form;
+  readonly pooling: Pooling;
   readonly grid: TokenGrid;
   readonly cube: CubeSize;
   readonly encoder: TransformerShape;
@@ -73,15 +79,16 @@ export async function findNetwork(run: ExportedRun, choice: NetworkChoice): Prom
   const record = stages.find(({ name }) => name === (classifier ? "finetune" : "pretrain"));
   const notes = record?.state === "done" ? [] : [`The training is not done: these are the weights of step ${step}.`];
   const { width, depth, heads, decoderWidth, decoderDepth, decoderHeads } = settings.student;
-  const { frames, size } = settings.clip;
-  const network = `ViT ${width} wide, ${depth} deep, ${heads} heads, for ${frames} frames of ${size} x ${size} pixels`;
+  const { form, frames, size } = settings.clip;
+  const seen = form === "mae" ? "pictures" : `${frames} frames`;
+  const network = `ViT ${width} wide, ${depth} deep, ${heads} heads, for ${seen} of ${size} x ${size} pixels`;
   const start = classifier === undefined
-    ? `${METHODS[settings.pretrain.method]} student after pre-training`
+    ? `${methodName(settings).replace(/^an? /, "")} student after pre-training`
     : `Classifier ${
       classifier === "scratch"
         ? "trained from random weights"
         : settings.student.weights === null
-        ? `fine-tuned from ${settings.pretrain.method === "amd" ? "an AMD" : "a VideoMAE"} student`
+        ? `fine-tuned from ${methodName(settings)} student`
         : "fine-tuned from a given encoder"
     }`;
   const classes = classifier ? classNames(path, stages) : [];
@@ -89,6 +96,8 @@ export async function findNetwork(run: ExportedRun, choice: NetworkChoice): Prom
   return {
     checkpoint,
     sizes: {
+      form,
+      pooling: settings.finetune.pooling,
       grid: tokenGrid(settings),
       cube: cubeSize(settings),
       encoder: { width, depth, heads },

@@ -2,7 +2,6 @@
 import { classifierForward } from "../models/classifier.ts";
 import { clipEncoder } from "../models/clip_encoder.ts";
 import type { ClipForm } from "../models/clip_input.ts";
-import type { ParameterSpec } from "../models/parameters.ts";
 import type { Engine, HostArray } from "../models/runtime/engine.ts";
 import { tokensOf } from "../models/shapes.ts";
 import type { ForwardProgram } from "../models/train_step.ts";
@@ -24,15 +23,15 @@ export function servingProgram(sizes: NetworkSizes, batch: number, clips: ClipFo
 }
 
 /** The pixel decoder's part of a student; none of a classifier. */
-function decodingProgram({ grid, cube, encoder, decoder, classes, visible }: NetworkSizes): ForwardProgram[] {
+function decodingProgram({ form, grid, cube, encoder, decoder, classes, visible }: NetworkSizes): ForwardProgram[] {
   if (classes > 0) return [];
-  return [reconstruction({ shape: { grid, cube, encoder, decoder }, visible, batch: 1, compute: "f32" })];
+  return [reconstruction({ shape: { form, grid, cube, encoder, decoder }, visible, batch: 1, compute: "f32" })];
 }
 
-/** All parameters of a network that other programs know. */
-export function knownParameters(sizes: NetworkSizes): readonly ParameterSpec[] {
+/** All of a network that other programs know: parameters, and frozen tables of positions. */
+export function knownParts(sizes: NetworkSizes): Pick<ForwardProgram, "parameters" | "frozen"> {
   const [decoding] = decodingProgram(sizes);
-  return (decoding ?? servingProgram(sizes, 1, "cubes")).parameters;
+  return decoding ?? servingProgram(sizes, 1, "cubes");
 }
 
 /** Which tokens a student does not see in a comparison, ascending. */

@@ -26,6 +26,7 @@ function maskCounts({ clip, masks }: Settings): MaskCounts {
 export function impossibleCombinations(settings: Settings): string[] {
   return [
     ...divisions(settings),
+    ...formProblems(settings),
     ...maskProblems(settings),
     ...alignmentProblems(settings),
     ...trainingProblems(settings),
@@ -46,6 +47,32 @@ function divisions({ clip, student, teacher }: Settings): string[] {
   ];
   return pairs.filter(([, whole, , part]) => whole % part !== 0)
     .map(([flag, whole, by, part]) => `${flag} is ${whole}, which ${by} ${part} does not divide`);
+}
+
+/** What the networks for pictures need. */
+function formProblems({ clip, finetune, pretrain, student, teacher }: Settings): string[] {
+  if (clip.form === "videomae") {
+    return finetune.pooling === "class" ? ["--pooling class needs the class token of --form mae"] : [];
+  }
+  const problems: string[] = [];
+  if (clip.frames !== clip.tubelet) {
+    problems.push(
+      `--form mae sees pictures, one cube deep: found --frames ${clip.frames} and --tubelet ${clip.tubelet}, take 1 and 1`,
+    );
+  }
+  const learns = student.weights === null, isTaught = learns && pretrain.method === "amd";
+  const widths: [string, number, boolean][] = [
+    ["--student-width", student.width, true],
+    ["--student-decoder-width", student.decoderWidth, learns],
+    ["--teacher-width", teacher.width, isTaught],
+    ["--teacher-decoder-width", teacher.decoderWidth, isTaught && teacher.weights === null],
+  ];
+  for (const [flag, width, isUsed] of widths) {
+    if (isUsed && width % 4 !== 0) {
+      problems.push(`${flag} is ${width}: the positions of --form mae need a multiple of 4`);
+    }
+  }
+  return problems;
 }
 
 function maskProblems(settings: Settings): string[] {

@@ -22,8 +22,20 @@ levels = numpy.fromfile(given["frames"], dtype=numpy.uint8).reshape(given["shape
 pixels = (levels / 255 - numpy.array(given["mean"])) / numpy.array(given["deviation"])
 pixels = torch.from_numpy(pixels.transpose(0, 1, 4, 2, 3).astype(numpy.float32))
 net = getattr(transformers, given["network"]).from_pretrained(given["folder"]).eval()
+if not given["network"].startswith("VideoMAE"):
+    pixels = pixels[:, 0]
 with torch.no_grad():
-    if given["hidden"]:
+    if given["hidden"] and given["network"] == "ViTMAEForPreTraining":
+        hidden, tokens = given["hidden"], given["tokens"]
+        # Tokens are seen in the order of their noise, as many as a share of them; half a token more is no token.
+        noise = torch.arange(tokens, dtype=torch.float32)
+        net.config.mask_ratio = -0.5 / tokens
+        whole = net.vit(pixels, noise=noise.repeat(len(levels), 1)).last_hidden_state
+        noise[hidden] += tokens
+        net.config.mask_ratio = (len(hidden) - 0.5) / tokens
+        found = net(pixels, noise=noise.repeat(len(levels), 1)).logits
+        outputs = {"last_hidden_state": whole, "prediction": found[:, hidden].contiguous()}
+    elif given["hidden"]:
         mask = torch.zeros(len(levels), given["tokens"], dtype=torch.bool)
         mask[:, given["hidden"]] = True
         outputs = {"last_hidden_state": net.videomae(pixels).last_hidden_state,

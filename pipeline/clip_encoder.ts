@@ -11,8 +11,15 @@ import { openWeights } from "../models/checkpoints/open_weights.ts";
 import { clipEncoder } from "../models/clip_encoder.ts";
 import type { Engine } from "../models/runtime/engine.ts";
 import { openEngine } from "../models/runtime/open_engine.ts";
-import { type CubeSize, cubeValues, type TokenGrid, tokensOf, type TransformerShape } from "../models/shapes.ts";
-import { hubSizes } from "./_hub_config.ts";
+import {
+  type CubeSize,
+  cubeValues,
+  type Form,
+  type TokenGrid,
+  tokensOf,
+  type TransformerShape,
+} from "../models/shapes.ts";
+import { hubSizes, isHubConfig } from "./_hub_config.ts";
 import { encoderSizes, PUBLISHED_HEADS } from "./_weights_sizes.ts";
 import { Network } from "./training/network.ts";
 import { readEncoder } from "./training/encoder_weights.ts";
@@ -22,7 +29,7 @@ import { MODEL_FILE } from "./training/weights.ts";
 export interface ClipEncoderOptions {
   /** Attention heads. @default of `config.json`, else of the published network of this width */
   readonly heads?: number;
-  /** Frames of a clip. @default of `config.json`, else 16 */
+  /** Frames of a clip. @default of `config.json`, else 16, or 1 for an encoder of pictures */
   readonly frames?: number;
   /** Width and height of a clip, pixels. @default of `config.json`, else 224 */
   readonly size?: number;
@@ -36,7 +43,10 @@ export interface ClipEncoderOptions {
 export interface ClipEmbedding {
   /** Mean of the tokens, `[width]`. */
   readonly features: Float32Array;
-  /** Tokens of the last block after the encoder's norm where it has one, `[tokens, width]`. */
+  /**
+   * Tokens of the last block after the encoder's norm where it has one, `[tokens, width]`; `[1 + tokens, width]` where a
+   * class token stands in front.
+   */
   readonly tokens: Float32Array;
 }
 
@@ -62,6 +72,7 @@ export class ClipEncoder implements AsyncDisposable {
   readonly #decoder = new DecoderLanes({ lanes: 1 });
 
   private constructor(
+    readonly form: Form,
     readonly encoder: TransformerShape,
     readonly grid: TokenGrid,
     readonly cube: CubeSize,
@@ -82,9 +93,9 @@ export class ClipEncoder implements AsyncDisposable {
    */
   static async open(path: string, options: ClipEncoderOptions = {}): Promise<ClipEncoder> {
     const file = fs.statSync(path).isDirectory() ? weightsOf(path) : path;
-    const { encoder, grid, cube, finalNorm } = await sizesOf(file, options);
+    const { form, encoder, grid, cube, finalNorm } = await sizesOf(file, options);
     const { batch = 1 } = options;
-    const forward = clipEncoder({ encoder, grid, cube, batch, compute: "f32", finalNorm });
+    const forward = clipEncoder({ form, encoder, grid, cube, batch, compute: "f32", finalNorm });
     const values = await readEncoder(file, {
       specs: forward.parameters,
       depth: encoder.depth,
@@ -96,7 +107,7 @@ export class ClipEncoder implements AsyncDisposable {
     const own = options.engine ? undefined : await openEngine();
     try {
       const network = await Network.load(options.engine ?? own!, forward, values);
-      return new ClipEncoder(encoder, grid, cube, batch, network, own);
+      return new ClipEncoder(form, encoder, grid, cube, batch, network, own);
     } catch (error) {
       await own?.[Symbol.asyncDispose]();
       throw error;
@@ -162,15 +173,16 @@ function weightsOf(folder: string): string {
 async function sizesOf(file: string, { heads, frames, size }: ClipEncoderOptions) {
   const path = join(dirname(file), "config.json");
   const config = fs.existsSync(path) ? JSON.parse(fs.readFileSync(path, "utf8")) : {};
-  const hub = config?.model_type === "videomae" ? hubSizes(config) : undefined;
+  const hub = isHubConfig(config ?? {}) ? hubSizes(config) : undefined;
   await using weights = await openWeights(file);
   const sizes = encoderSizes(weights);
-  if (sizes === undefined) throw new TypeError(`${file} holds no patch embedding of a video network`);
-  const { width, depth, cube } = sizes, count = heads ?? hub?.encoder.heads ?? PUBLISHED_HEADS[width];
+  if (sizes === undefined) throw new TypeError(`${file} holds no patch embedding of a network for videos or pictures`);
+  const { form, width, depth, cube } = sizes, count = heads ?? hub?.encoder.heads ?? PUBLISHED_HEADS[width];
   if (count === undefined) {
     throw new RangeError(`${file} is ${width} wide, and nothing says how many heads it has: give the option heads`);
   }
-  const slots = frames === undefined ? hub?.grid.slots ?? 16 / cube.tubelet : frames / cube.tubelet;
+  const usual = form === "mae" ? 1 : 16 / cube.tubelet;
+  const slots = frames === undefined ? hub?.grid.slots ?? usual : frames / cube.tubelet;
   const side = size === undefined ? hub?.grid.rows ?? 224 / cube.patch : size / cube.patch;
   if (![slots, side].every((count) => Number.isSafeInteger(count) && count > 0)) {
     throw new RangeError(
@@ -179,7 +191,7 @@ async function sizesOf(file: string, { heads, frames, size }: ClipEncoderOptions
   }
   const grid: TokenGrid = { slots, rows: side, columns: side };
   const finalNorm = weights.tensors.keys().some((name) =>
-    /^(?:module\.)?(?:encoder\.norm|videomae\.layernorm|layernorm)\./.test(name)
+    /^(?:module\.)?(?:(?:encoder\.)?norm|(?:(?:videomae|vit)\.)?layernorm)\./.test(name)
   );
-  return { encoder: { width, depth, heads: count }, grid, cube, finalNorm };
+  return { form, encoder: { width, depth, heads: count }, grid, cube, finalNorm };
 }

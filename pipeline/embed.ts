@@ -117,7 +117,9 @@ export async function embedInto<Sink extends EmbedSink>(
     test: { segments: 1, crops: 1 },
   });
   const { width } = encoder.encoder;
-  const shape = tokens ? [tokensOf(grid), width] : [width];
+  // A class token stands in front.
+  const rows = tokensOf(grid) + (encoder.form === "mae" ? 1 : 0);
+  const shape = tokens ? [rows, width] : [width];
   using sink = sinkOf({
     names: clips.map(({ name }) => name),
     labels: clips.map(({ label }) => label),

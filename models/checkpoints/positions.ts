@@ -10,6 +10,7 @@ import type { Shape } from "../tensor/mod.ts";
 export const POSITION_NAMES: readonly string[] = [
   ...["", "encoder.", "backbone.", "module.", "module.encoder."].map((prefix) => `${prefix}pos_embed`),
   "vit.embeddings.position_embeddings",
+  "embeddings.position_embeddings",
 ];
 
 /** Options of {@linkcode fitPositions}. */

@@ -64,10 +64,11 @@ const demo = define({
   inputs: (state) => ({ folder: demoFolder(state) }),
   work: async (state) => (await import("./make_demo.ts")).makeDemo(state),
   find: async (state) => {
-    const isMade = fs.existsSync(join(demoFolder(state), "digits.json"));
+    // Written last, by whichever demo it is.
+    const isMade = fs.existsSync(join(demoFolder(state), `${state.settings.demo.kind}.json`));
     return isMade ? (await import("./make_demo.ts")).makeDemo(state) : undefined;
   },
-  files: ({ folder }) => [join(folder, "digits.json")],
+  files: ({ train, val }) => [train, val],
 });
 
 const prepare = define({

@@ -35,6 +35,7 @@ export function teacherStep(settings: Settings, compute: Compute): TrainStep {
 export function teacherFeatures(settings: Settings, compute: Compute): ForwardProgram {
   const { slots, teacher } = maskSizes(settings);
   return teacherForward({
+    form: settings.clip.form,
     grid: tokenGrid(settings),
     cube: cubeSize(settings),
     encoder: settings.teacher,
@@ -105,10 +106,10 @@ export function classification(settings: Settings, classes: number, compute: Com
   return classifierForward({ ...classifier(settings, classes, compute), batch: settings.finetune.evalBatch });
 }
 
-/** The student's features of a batch of whole clips, for the probes. */
+/** The student's features of a batch of whole clips, for the probes: the mean of the tokens, however a classifier pools. */
 export function probedFeatures(settings: Settings, compute: Compute): ForwardProgram {
-  const { grid, cube, encoder } = classifier(settings, 0, compute);
-  return pooledFeatures({ grid, cube, encoder, batch: settings.finetune.evalBatch, compute });
+  const { form, grid, cube, encoder } = classifier(settings, 0, compute);
+  return pooledFeatures({ form, grid, cube, encoder, batch: settings.finetune.evalBatch, compute });
 }
 
 /** How every training saves memory. */
@@ -117,5 +118,6 @@ function savings({ run: { accumulate, remat } }: Settings): { accumulate: number
 }
 
 function classifier(settings: Settings, classes: number, compute: Compute): Omit<ClassifierOptions, "batch"> {
-  return { grid: tokenGrid(settings), cube: cubeSize(settings), encoder: settings.student, classes, compute };
+  const { clip: { form }, finetune: { pooling }, student: encoder } = settings;
+  return { form, pooling, grid: tokenGrid(settings), cube: cubeSize(settings), encoder, classes, compute };
 }

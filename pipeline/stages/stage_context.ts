@@ -58,6 +58,7 @@ interface NetworkSettings extends TransformerShape {
 
 function networkShape(settings: Settings, network: NetworkSettings): VideoMaeShape {
   return {
+    form: settings.clip.form,
     grid: tokenGrid(settings),
     cube: cubeSize(settings),
     encoder: { width: network.width, depth: network.depth, heads: network.heads },

@@ -14,7 +14,7 @@ import { uniforms } from "../random.ts";
 import { type ResolvedSettings, type Settings, SettingsError } from "../settings.ts";
 import { sha256OfFile } from "../shards/config_hash.ts";
 import { readRecords } from "../stage_log.ts";
-import { encoderParameters, type HostParameters, MODEL_FILE } from "../training/weights.ts";
+import { encoderParameters, type HostParameters, isEncoders, MODEL_FILE } from "../training/weights.ts";
 import type { TrainedResult } from "./run_training.ts";
 import { tokenGrid } from "./stage_context.ts";
 
@@ -23,7 +23,7 @@ export interface Student {
   /** Of the file of its weights. */
   readonly sha256: string;
   /**
-   * Patch embedding and blocks.
+   * Patch embedding and blocks, and class token and last norm where the network takes them.
    *
    * @param specs Parameters of the network that takes them; others among them are passed over.
    * @throws {TypeError} if tensors are missing or of another shape, with their names
@@ -32,7 +32,14 @@ export interface Student {
 }
 
 /** What settings of a network its weights fix. */
-const SIZES = ["student.width", "student.depth", "student.heads", "clip.patch", "clip.tubelet"] as const;
+const SIZES = [
+  "student.width",
+  "student.depth",
+  "student.heads",
+  "clip.patch",
+  "clip.tubelet",
+  "clip.form",
+] as const;
 /** What it was trained on, which a network may leave behind. */
 const CLIPS = ["clip.frames", "clip.size", "clip.stride", "clip.sampling"] as const;
 
@@ -62,7 +69,7 @@ export async function resolveStudent(
     parameters: async (specs) => {
       const { readEncoder } = await import("../training/encoder_weights.ts");
       const values = await readEncoder(path, {
-        specs: specs.filter(({ name }) => /^(?:patch_embed|blocks)\./.test(name)),
+        specs: specs.filter(isEncoders),
         depth: student.depth,
         grid: tokenGrid(settings),
         strict,
@@ -71,8 +78,8 @@ export async function resolveStudent(
       });
       if (values.keys().some((name) => name.startsWith("positions."))) {
         throw new SettingsError([
-          `--student ${path} keeps a table of positions, which fine-tuning does not read: name an encoder with VideoMAE's ` +
-          "sinusoid",
+          `--student ${path} keeps a table of positions, which fine-tuning does not read: name an encoder with ` +
+          "VideoMAE's sinusoid, or with MAE's of as many tokens as these clips have",
         ]);
       }
       return values;
@@ -132,7 +139,7 @@ function toldSizes(path: string): ToldSizes {
   const config = JSON.parse(fs.readFileSync(path, "utf8"));
   const own = config.settings as Settings | undefined, hub = own ? undefined : hubSizes(config);
   const { width, depth, heads } = own?.student ?? hub!.encoder;
-  const { patch, tubelet } = own?.clip ?? hub!.cube;
+  const { patch, tubelet } = own?.clip ?? hub!.cube, form = own?.clip.form ?? hub?.form;
   const clips = own?.clip ?? { frames: hub!.grid.slots * tubelet, size: hub!.grid.rows * patch };
   return {
     "student.width": width,
@@ -140,6 +147,7 @@ function toldSizes(path: string): ToldSizes {
     "student.heads": heads,
     "clip.patch": patch,
     "clip.tubelet": tubelet,
+    ...(form !== undefined && { "clip.form": form }),
     "clip.frames": clips.frames,
     "clip.size": clips.size,
     ...(own && { "clip.stride": own.clip.stride, "clip.sampling": own.clip.sampling }),
@@ -158,13 +166,16 @@ async function sizesOfFile(path: string): Promise<ToldSizes> {
     throw cannotBeRead(path, cause);
   }
   if (sizes === undefined) return {};
-  const { width, depth, cube: { patch, tubelet } } = sizes, heads = PUBLISHED_HEADS[width];
+  const { form, width, depth, cube: { patch, tubelet } } = sizes, heads = PUBLISHED_HEADS[width];
   return {
     "student.width": width,
     "student.depth": depth,
     ...(heads !== undefined && { "student.heads": heads }),
     "clip.patch": patch,
     "clip.tubelet": tubelet,
+    "clip.form": form,
+    // A picture.
+    ...(form === "mae" && { "clip.frames": tubelet }),
   };
 }
 

@@ -45,13 +45,14 @@ export function cacheSettings(
   { name, sha256 }: Pick<Teacher, "name" | "sha256">,
   precision: string,
 ): TeacherSettings {
-  const { alignment, teacher: { width, heads }, run: { seed } } = settings;
+  const { alignment, clip: { form }, teacher: { width, heads }, run: { seed } } = settings;
   return {
     teacher: { name, sha256, precision },
     dtype: settings.teach.featureDtype,
     levels: alignment.teacherLayers.map((block) => ({ block, width })),
     teacherPositions: maskSizes(settings).teacher,
-    provenance: { mask: TEACHER_MASK_RULE, seed, heads },
+    // Features of clips have the names that they had before there were those of pictures.
+    provenance: { mask: TEACHER_MASK_RULE, seed, heads, ...(form === "mae" && { form }) },
   };
 }
 

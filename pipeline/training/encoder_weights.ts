@@ -7,10 +7,13 @@ import { loadParameters } from "../../models/checkpoints/official_names.ts";
 import { openWeights, type WeightsSource } from "../../models/checkpoints/open_weights.ts";
 import { fitPositions, POSITION_NAMES } from "../../models/checkpoints/positions.ts";
 import { initialParameters, type ParameterSpec } from "../../models/parameters.ts";
+import { gridSinusoid } from "../../models/positions.ts";
 import type { TokenGrid } from "../../models/shapes.ts";
 import type { Shape } from "../../models/tensor/mod.ts";
 import type { HostParameters } from "./weights.ts";
 
+/** Most that a table kept in 16 bits differs from the formula. */
+const TABLE_ROUNDING = 1e-3;
 /** How many tensors of a kind a message lists. */
 const SHOWN = 20;
 
@@ -33,7 +36,8 @@ export interface ReadEncoderOptions {
  * Reads an encoder.
  *
  * @param path Safetensors, `.pth` or `.index.json`, with our, official, hub or MAE names.
- * @returns The parameters; with a position table of the file, if it keeps one, as `positions.WIDTH`.
+ * @returns The parameters; with a position table of the file, if it keeps one, as `positions.WIDTH`, unless it is MAE's own
+ * for this grid, which the network has anyway.
  * @throws {TypeError} if the file does not fit and must
  * @throws {SyntaxError} if the file is not whole
  */
@@ -76,6 +80,14 @@ async function storedPositions(file: WeightsSource, { grid, specs }: ReadEncoder
   if (name === undefined) return [];
   const { shape } = file.tensors.get(name)!;
   const classToken = specs.some(({ name }) => /^(?:encoder\.)?cls_token$/.test(name));
-  const table = fitPositions(await file.readFloats(name), shape, grid, { classToken });
-  return [[`positions.${shape.at(-1)}`, table]] as const;
+  const stored = await file.readFloats(name), width = shape.at(-1)!;
+  if (classToken && isMaes(stored, width, grid)) return [];
+  return [[`positions.${width}`, fitPositions(stored, shape, grid, { classToken })]] as const;
+}
+
+/** Whether a table holds the sines and cosines of a picture's columns and rows. */
+function isMaes(table: Float32Array, width: number, { rows, columns }: TokenGrid): boolean {
+  if (width % 4 !== 0 || table.length !== (1 + rows * columns) * width) return false;
+  const fixed = gridSinusoid(rows, columns, width);
+  return table.every((value, i) => Math.abs(value - fixed[i]!) <= TABLE_ROUNDING);
 }

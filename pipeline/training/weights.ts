@@ -52,13 +52,18 @@ export function testedFile(folder: string): string {
   return fs.existsSync(average) ? average : join(folder, MODEL_FILE);
 }
 
+/** Whether a classifier's parameter is its encoder's; the final norm is one where the class token is pooled. */
+export function isEncoders({ name }: Pick<ParameterSpec, "name">): boolean {
+  return /^(?:(?:patch_embed|blocks|norm)\.|cls_token$)/.test(name);
+}
+
 /**
- * The encoder's part of a classifier's parameters: patch embedding and blocks. The encoder's final norm is not used in
- * fine-tuning, `fc_norm` and `head` start fresh, as in the official code.
+ * The encoder's part of a classifier's parameters: patch embedding and blocks, and a class token where there is one. The
+ * encoder's final norm is not used where tokens are averaged; `fc_norm` and `head` start fresh, as in the official code.
  *
  * @param folder Checkpoint of the pre-training.
  * @param specs Parameters of the classifier.
  */
 export async function encoderParameters(folder: string, specs: readonly ParameterSpec[]): Promise<HostParameters> {
-  return await checkpointParameters(folder, specs.filter(({ name }) => /^(?:patch_embed|blocks)\./.test(name)));
+  return await checkpointParameters(folder, specs.filter(isEncoders));
 }
