@@ -216,7 +216,7 @@ Deno.test("every preset resolves, and the published recipes have the published p
     near(pretrain.minLr * pretrain.batch / 256, 2e-5, 1e-12);
     near(pretrain.epochs * Math.floor(items / pretrain.batch), steps, 0.01);
     near(finetune.baseLr * finetune.batch / 256, tunePeak, 1e-12);
-    near(finetune.epochs * Math.floor(items / finetune.batch), tuneSteps, 0.01);
+    near(finetune.epochs * Math.floor(items * finetune.repeatedAugmentation / finetune.batch), tuneSteps, 0.01);
   }
 });
 
