@@ -21,7 +21,7 @@ import { SettingsError } from "./settings.ts";
 import type { Json } from "./shards/config_hash.ts";
 import { MODEL_FILE, readParameters, testedFile } from "./training/weights.ts";
 
-/** transformers builds one norm with an epsilon of 1e-5, whatever the configuration says. */
+/** For clips transformers builds one norm with an epsilon of 1e-5, whatever the configuration says. */
 const TRANSFORMERS_LIMIT = 2e-4;
 const ONNX_FILE = "model.onnx";
 
@@ -85,7 +85,9 @@ export function hubFiles({ run: { settings }, network }: ExportSource): Exported
         ]
         : isClassifier
         ? []
-        : ["ViTMAE hides pictures' tokens by itself, at random: its argument noise says which, the largest first."],
+        : [
+          "ViTMAE hides pictures' tokens by itself, at random: its argument noise says which, those of its largest numbers.",
+        ],
     ],
     peers: async (folder, engine, clips) => {
       const config = JSON.parse(fs.readFileSync(join(folder, "config.json"), "utf8"));
@@ -98,11 +100,10 @@ export function hubFiles({ run: { settings }, network }: ExportSource): Exported
         tokens: tokensOf(sizes.grid),
         hidden: isClassifier ? [] : [...hiddenTokens(sizes)],
       });
+      const limit = isClips ? TRANSFORMERS_LIMIT : LIMIT;
       return [
         { by: "the written folder, read back", limit: LIMIT, outputs },
-        ...found
-          ? [{ by: `transformers ${found.version}`, limit: TRANSFORMERS_LIMIT, outputs: split(found.outputs, clips) }]
-          : [],
+        ...found ? [{ by: `transformers ${found.version}`, limit, outputs: split(found.outputs, clips) }] : [],
       ];
     },
   };

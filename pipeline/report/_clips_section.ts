@@ -32,12 +32,17 @@ export function clipsSection(clips: readonly ReportClip[]): Html {
   const strips = Math.max(1, rows.flat().length);
   return html`<section id="clips" aria-labelledby="clips-h">
 <h2 id="clips-h">Clips</h2>
-${clips.length === 0 ? html`<p>No clips to show.</p>` : legend()}
+${
+    clips.length === 0
+      ? html`<p>No clips to show.</p>`
+      : legend(clips.some(({ prediction }) => prediction?.form === "mae"))
+  }
 ${clips.map((clip, i) => clipFigure(clip, rows[i] ?? [], stripSize(clip.layout, PAGE_PIXELS / strips)))}
 </section>`;
 }
 
-function legend(): Html {
+/** @param isWhole whether all channels of a cube are normalised as one */
+function legend(isWhole: boolean): Html {
   const keys: [Rgb, string][] = [
     [MASK_COLOURS.student, "seen by student and teacher"],
     [MASK_COLOURS.teacherOnly, "seen by the teacher only"],
@@ -53,7 +58,9 @@ function legend(): Html {
       `
     )
   }</p>
-<p>The model predicts the pixels of the cubes hidden from the student after each cube and colour channel was normalised;
+<p>The model predicts the pixels of the cubes hidden from the student after each cube${
+    isWhole ? "" : " and colour channel"
+  } was normalised;
 it does not predict the mean and the deviation taken out. Where these are put back, brightness and contrast of every
 hidden cube are the truth, only the pattern in it is predicted, and the cubes that the student saw are the original.
 Where they are not, mid grey is a cube's mean, black and white are ${GREY_SPAN} deviations away, and the cubes that the
@@ -68,7 +75,7 @@ function rowsOf(clip: ReportClip): Row[] {
     { title: "What the student sees", clip: visibleFrames(cubes, layout, studentTokens) },
   ];
   if (!prediction) return rows;
-  const target = normalisedCubes(prediction.tokens, cubes, layout);
+  const target = normalisedCubes(prediction.tokens, cubes, layout, prediction.form);
   return [
     ...rows,
     { title: PREDICTION_TRUE, clip: predictedFrames(prediction, cubes, layout, "true") },

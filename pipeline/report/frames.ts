@@ -1,9 +1,12 @@
 /**
  * Frames for the report out of cubes: masks drawn over them, what the student sees, and reconstructions. The model
- * predicts pixels normalised per cube and channel, `y = (x - mean) / (std + 1e-6)` with the unbiased deviation; it never
- * tells mean and std. A picture either leaves them out or borrows them from the true cube, and must say which.
+ * predicts pixels normalised per cube and channel, `y = (x - mean) / (std + 1e-6)` with the unbiased deviation, or with
+ * MAE's form per cube; it never tells mean and std. A picture either leaves them out or borrows them from the true cube,
+ * and must say which.
  */
 import { type CubeLayout, joinCubes } from "../../decoders/cubes.ts";
+import { PIXEL_DEVIATION, PIXEL_MEAN } from "../../models/patch_embed.ts";
+import type { Form } from "../../models/shapes.ts";
 import type { ReportPrediction } from "./report_data.ts";
 
 /** A colour, [R, G, B], 0 to 255. */
@@ -95,7 +98,7 @@ export function predictedFrames(
   layout: CubeLayout,
   statistics: CubeStatistics,
 ): Uint8Array {
-  const { tokens, values } = prediction;
+  const { tokens, values, form } = prediction;
   checkSize("cubes", cubes.length, layout.bytes);
   checkSize("prediction", values.length, tokens.length * layout.bytesPerToken);
   const drawn = statistics === "true" ? cubes.slice() : new Uint8Array(layout.bytes).fill(MID_GREY);
@@ -106,10 +109,9 @@ export function predictedFrames(
     const row0 = row * layout.bytesPerToken;
     const normalised = values.subarray(row0, row0 + layout.bytesPerToken);
     const target = cubeOf(drawn, token, layout);
+    const known = statistics === "true" ? statisticsOf(cubeOf(cubes, token, layout), form) : undefined;
     for (let channel = 0; channel < 3; channel++) {
-      const { mean, deviation } = statistics === "true"
-        ? channelStatistics(cubeOf(cubes, token, layout), channel)
-        : { mean: MID_GREY, deviation: 127 / GREY_SPAN };
+      const { mean, deviation } = known?.[channel] ?? { mean: MID_GREY, deviation: 127 / GREY_SPAN };
       for (let i = channel; i < target.length; i += 3) {
         target[i] = Math.max(0, Math.min(255, Math.round((normalised[i] ?? 0) * deviation + mean)));
       }
@@ -119,19 +121,36 @@ export function predictedFrames(
 }
 
 /** What the model should have predicted: the hidden cubes normalised as in the loss, [Nm, P], f32. */
-export function normalisedCubes(tokens: Int32Array, cubes: Uint8Array, layout: CubeLayout): ReportPrediction {
+export function normalisedCubes(
+  tokens: Int32Array,
+  cubes: Uint8Array,
+  layout: CubeLayout,
+  form?: Form,
+): ReportPrediction {
   checkSize("cubes", cubes.length, layout.bytes);
   const values = new Float32Array(tokens.length * layout.bytesPerToken);
   tokens.forEach((token, row) => {
     const cube = cubeOf(cubes, token, layout);
-    for (let channel = 0; channel < 3; channel++) {
-      const { mean, deviation } = channelStatistics(cube, channel);
+    statisticsOf(cube, form).forEach(({ mean, deviation }, channel) => {
       for (let i = channel; i < cube.length; i += 3) {
         values[row * layout.bytesPerToken + i] = ((cube[i] ?? 0) - mean) / deviation;
       }
-    }
+    });
   });
-  return { tokens, values };
+  return { tokens, values, form };
+}
+
+/** What is taken out of a cube, for each channel, in steps of 1/255. */
+function statisticsOf(cube: Uint8Array, form?: Form): { mean: number; deviation: number }[] {
+  if (form !== "mae") return [0, 1, 2].map((channel) => channelStatistics(cube, channel));
+  // All values as one, as the network sees them: channels are scaled by the data set's statistics first.
+  const seen = Array.from(cube, (level, i) => (level / 255 - PIXEL_MEAN[i % 3]!) / PIXEL_DEVIATION[i % 3]!);
+  const mean = seen.reduce((sum, value) => sum + value, 0) / seen.length;
+  const variance = seen.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (seen.length - 1);
+  return PIXEL_DEVIATION.map((scale, channel) => ({
+    mean: 255 * (scale * mean + PIXEL_MEAN[channel]!),
+    deviation: 255 * scale * Math.sqrt(variance + EPSILON),
+  }));
 }
 
 /** Mean and unbiased deviation (epsilon added) of one channel of a cube, in steps of 1/255. */

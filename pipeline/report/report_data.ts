@@ -3,6 +3,7 @@
  * here is read from files.
  */
 import type { CubeLayout } from "../../decoders/cubes.ts";
+import type { Form } from "../../models/shapes.ts";
 import type { Metric } from "../metrics.ts";
 import type { ResolvedSettings } from "../settings.ts";
 
@@ -124,8 +125,10 @@ export interface ReportClip {
 export interface ReportPrediction {
   /** Tokens hidden from the student, in the order of the rows of `values`. */
   tokens: Int32Array;
-  /** Pixels normalised per cube and channel, [Nm, P], f32. */
+  /** Pixels normalised per cube and channel, or per cube with `mae`, [Nm, P], f32. */
   values: Float32Array;
+  /** @default "videomae" */
+  form?: Form | undefined;
 }
 
 /** What an evaluation took for what. */

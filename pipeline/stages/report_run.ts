@@ -103,7 +103,7 @@ async function shownClips(state: ChainState): Promise<ReportClip[]> {
       cubes,
       studentTokens: part(tokens.get("student_tokens")!, i),
       teacherOnlyTokens: part(tokens.get("teacher_only_tokens")!, i),
-      prediction: predictions ? { tokens: hidden, values: part(predictions, i) } : null,
+      prediction: predictions ? { tokens: hidden, values: part(predictions, i), form: settings.clip.form } : null,
     };
   }));
 }

@@ -23,10 +23,23 @@ export interface FakeRun {
   classifier: ReadonlyMap<string, Float32Array>;
 }
 
-/** @param state How far the pre-training came. */
-export async function writeRun(folder: string, state: "done" | "interrupted" = "done"): Promise<FakeRun> {
+/**
+ * @param state How far the pre-training came.
+ * @param flags Other settings than those of a small network for clips.
+ */
+export async function writeRun(
+  folder: string,
+  state: "done" | "interrupted" = "done",
+  flags: Readonly<Record<string, string>> = {},
+): Promise<FakeRun> {
   const resolved = resolveSettings({
-    flags: { ...tinyFlags(folder), "student-width": "48", "student-heads": "3", "student-decoder-width": "32" },
+    flags: {
+      ...tinyFlags(folder),
+      "student-width": "48",
+      "student-heads": "3",
+      "student-decoder-width": "32",
+      ...flags,
+    },
   });
   const { settings } = resolved;
   const path = settings.run.run;

@@ -63,7 +63,15 @@ Deno.test("an exported folder is opened with the sizes of its config.json, and a
   });
 });
 
-goldenTest("an image checkpoint is no video network", ["image-mae-official.safetensors"], async () => {
-  const open = () => ClipEncoder.open(goldenPath("image-mae-official.safetensors"), { engine: referenceEngine() });
-  await assertRejects(open, TypeError, "no patch embedding of a video network");
-});
+goldenTest(
+  "MAE's own file is an encoder of pictures, with a class token",
+  ["image-mae-official.safetensors"],
+  async () => {
+    const path = goldenPath("image-mae-official.safetensors");
+    await using encoder = await ClipEncoder.open(path, { heads: 3, size: 32, engine: referenceEngine() });
+    assertEquals([encoder.form, encoder.encoder], ["mae", { width: 24, depth: 3, heads: 3 }]);
+    assertEquals([encoder.grid, encoder.cube], [{ slots: 1, rows: 4, columns: 4 }, { tubelet: 1, patch: 8 }]);
+    const [found] = await encoder.embed([new Uint8Array(32 * 32 * 3)]);
+    assertEquals([found!.features.length, found!.tokens.length], [24, 17 * 24]);
+  },
+);

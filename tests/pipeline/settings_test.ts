@@ -120,6 +120,12 @@ Deno.test("impossible combinations are named by their flags", () => {
     [{ "pretrain-epochs": 39 }, /^--pretrain-warmup-epochs 40 is more than --pretrain-epochs 39$/],
     [{ "teacher-epochs": 39 }, /^--teacher-warmup-epochs 40 is more than --teacher-epochs 39$/],
     [{ "finetune-min-lr": 1 }, /^--finetune-min-lr 1 is above --finetune-base-lr 0.0005$/],
+    [{ pooling: "class" }, /^--pooling class needs the class token of --form mae$/],
+    [{ form: "mae" }, /^--form mae sees pictures, .* found --frames 16 and --tubelet 2, take 1 and 1$/],
+    [
+      { form: "mae", frames: 1, tubelet: 1, "student-width": 390 },
+      /^--student-width is 390: the positions of --form mae need a multiple of 4$/,
+    ],
     [{ engine: "tfjs", precision: "bf16" }, /f32 only/],
     [{ engine: "tfjs", device: "tpu" }, /found --device tpu/],
     [

@@ -10,6 +10,10 @@ import {
   predictedFrames,
   visibleFrames,
 } from "../../../pipeline/report/frames.ts";
+import { pixelTarget } from "../../../models/patch_embed.ts";
+import { input, program } from "../../../models/tensor/mod.ts";
+import { runOnce } from "../../golden/_run.ts";
+import { referenceEngine } from "../../models/_engines.ts";
 import { DEMO_LAYOUT, movingDisc } from "./_sample.ts";
 
 /** Two frames of 4 x 2 pixels: two cubes side by side. */
@@ -50,6 +54,19 @@ Deno.test("a perfect prediction with the true statistics is the clip itself", ()
   const tokens = Int32Array.from({ length: DEMO_LAYOUT.tokens / 2 }, (_, i) => 2 * i + 1);
   const target = normalisedCubes(tokens, cubes, DEMO_LAYOUT);
   assertEquals(predictedFrames(target, cubes, DEMO_LAYOUT, "true"), clip);
+});
+
+Deno.test("MAE's pixels are normalised in the report as in its loss, and come back", async () => {
+  // A picture of 2 x 2 patches of 2 x 2 pixels.
+  const layout = cubeLayout(1, 4, 4, 1, 2), tokens = Int32Array.of(1, 2, 3);
+  const { clip, cubes } = clipCubes(layout);
+  const { values } = normalisedCubes(tokens, cubes, layout, "mae");
+  const target = pixelTarget(input("cubes", [1, layout.tokens, layout.bytesPerToken], "u8"), "mae");
+  const outputs = await runOnce(referenceEngine(), program("target", { target }), new Map([["cubes", cubes]]));
+  const expected = outputs.get("target")!.subarray(layout.bytesPerToken);
+  assertEquals(values.length, expected.length);
+  values.forEach((value, i) => assert(Math.abs(value - expected[i]!) < 1e-4, `${i}: ${value} and ${expected[i]}`));
+  assertEquals(predictedFrames({ tokens, values, form: "mae" }, cubes, layout, "true"), clip);
 });
 
 Deno.test("normalised pixels have mean 0 and unbiased deviation 1 in every channel, by hand", () => {
