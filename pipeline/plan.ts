@@ -91,7 +91,7 @@ export async function planRun(options: PlanOptions): Promise<Plan> {
   const taught = learnsFrom(settings) === "teacher"
     ? cacheSettings(
       settings,
-      { name: teacherName(settings.teacher), sha256: "0".repeat(64) },
+      { name: teacherName(settings), sha256: "0".repeat(64) },
       `${compute} on ${engineName}`,
     )
     : undefined;

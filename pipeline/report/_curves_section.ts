@@ -7,7 +7,7 @@ import { type Html, html } from "./html.ts";
 import type { FinalLosses, ProbePoint, RunSummary } from "./report_data.ts";
 
 const STAGE_TITLES: Record<string, string> = {
-  "train-teacher": "Training of the teacher (VideoMAE)",
+  "train-teacher": "Training of the teacher (masked autoencoder)",
   pretrain: "Pre-training of the student",
   finetune: "Fine-tuning of the student",
   "finetune-student": "Fine-tuning of the student",

@@ -121,8 +121,10 @@ export async function withStudentSizes(
   const config = join(weights, "config.json");
   const told = fs.existsSync(config) ? toldSizes(config) : await sizesOfFile(weights);
   const settings = structuredClone(resolved.settings), origins = { ...resolved.origins };
-  for (const path of clips ? [...SIZES, ...CLIPS] : SIZES) {
-    const value = told?.[path];
+  // A network for pictures fixes the number of frames too.
+  const fixed = told["clip.form"] === "mae" ? [...SIZES, "clip.frames" as const] : SIZES;
+  for (const path of clips ? [...SIZES, ...CLIPS] : fixed) {
+    const value = told[path];
     if (value === undefined || origins[path] === "flag" || origins[path] === "file") continue;
     const [group, name] = path.split(".") as ["student", "width"];
     settings[group][name] = value as number;

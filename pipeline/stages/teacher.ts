@@ -24,8 +24,9 @@ export interface Teacher {
 }
 
 /** What a teacher is called. */
-export function teacherName({ width, depth, weights }: Settings["teacher"]): string {
-  return `ViT ${width}x${depth}, ${weights === null ? "VideoMAE on these clips" : "given weights"}`;
+export function teacherName({ clip: { form }, teacher: { width, depth, weights } }: Settings): string {
+  const own = form === "mae" ? "MAE on these pictures" : "VideoMAE on these clips";
+  return `ViT ${width}x${depth}, ${weights === null ? own : "given weights"}`;
 }
 
 /**
@@ -46,7 +47,7 @@ export async function resolveTeacher(
     throw new SettingsError([`--teacher ${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`]);
   });
   return {
-    name: teacherName(teacher),
+    name: teacherName(settings),
     sha256,
     parameters: async (specs) => {
       const { readEncoder } = await import("../training/encoder_weights.ts");

@@ -59,11 +59,10 @@ Deno.test("a classifier by class token is exported as ViT, and its folder is an 
     assertEquals((await read(`${out}/preprocessor_config.json`)).image_processor_type, "BitImageProcessor");
 
     // Sizes, form and frames of the folder where nothing else is said.
-    const flags = { student: out, size: "16", run: join(folder, "other"), cache: folder };
-    const told = await withStudentSizes(resolveSettings({ flags: { ...flags, frames: "1" } }));
+    const told = await withStudentSizes(resolveSettings({ flags: { student: out, size: "16" } }));
     const { student, clip } = told.settings;
     assertEquals([student.width, student.depth, student.heads], [48, 2, 3]);
-    assertEquals([clip.form, clip.patch, clip.tubelet], ["mae", 4, 1]);
+    assertEquals([clip.form, clip.patch, clip.tubelet, clip.frames], ["mae", 4, 1, 1]);
     const { parameters } = classification(settings, CLASSES.length, "f32");
     const given = await (await resolveStudent(told.settings, undefined)).parameters(parameters);
     assertEquals(new Set(given.keys()), new Set(classifier.keys().filter((name) => !name.startsWith("head."))));

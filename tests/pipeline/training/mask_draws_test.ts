@@ -1,4 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
+import { resolveSettings } from "../../../pipeline/settings.ts";
+import { maskSizes } from "../../../pipeline/stages/stage_context.ts";
 import { amdInputs, teacherInputs, teacherPositions, videoMaeInputs } from "../../../pipeline/training/mask_draws.ts";
 
 const sizes = { slots: 8, positions: 196, student: 20, teacher: 49 };
@@ -29,6 +31,19 @@ Deno.test("the student sees 20 of the teacher's 49 positions, and all lists of a
     assertEquals(part("student_rows").map((row) => all[row]!), part("student_tokens"));
     assertEquals(part("teacher_only_rows").map((row) => all[row]!), part("teacher_only_tokens"));
   });
+});
+
+Deno.test("of a picture's 14 x 14 tokens the student sees 20 of the teacher's 49, each time", () => {
+  const ratios = { "student-ratio": "0.9", "teacher-ratio": "0.75" };
+  const flags = { data: "list.csv", form: "mae", frames: "1", tubelet: "1", ...ratios };
+  const picture = maskSizes(resolveSettings({ flags }).settings);
+  assertEquals(picture, { slots: 1, positions: 196, student: 20, teacher: 49 });
+  for (let epoch = 0; epoch < 20; epoch++) {
+    const teacher = teacherPositions(picture, 7, 5), inputs = amdInputs([{ row: 5, epoch }], () => teacher, picture, 7);
+    const student = new Set(inputs.get("student_tokens")!);
+    assert(student.size === 20 && student.isSubsetOf(new Set(teacher)));
+    assertEquals(student.union(new Set(inputs.get("hidden_tokens")!)).size, 196);
+  }
 });
 
 Deno.test("a student's mask is the same for the same seed, and another in every epoch, row and seed", () => {
