@@ -3,6 +3,10 @@
  * source, resized to a square), and the centre and three-crop of evaluation (the whole picture resized so that its short
  * side fits, then a window of it). Numbers follow AMD `dataset/transforms.py` and `datasets.py` exactly, except that a
  * box is kept inside a picture smaller than the output, where the official code would reach past the edge.
+ *
+ * For pictures there are MAE's two: the random resized crop of training, and the centre of a picture somewhat larger than
+ * the output. Area and shape of a random box are drawn as torchvision draws them; a box that does not fit is cut to the
+ * picture, where torchvision draws up to ten times and then takes the middle. Resizing is bilinear, MAE's bicubic.
  */
 import { checkDraw, drawInteger } from "./sampling.ts";
 
@@ -13,7 +17,11 @@ export type CropRule =
   /** Short side to the output size, middle square. */
   | { kind: "centre" }
   /** Short side to the output size, then the first (0), middle (1) or last (2) square along the long side. */
-  | { kind: "three-crop"; position: 0 | 1 | 2 };
+  | { kind: "three-crop"; position: 0 | 1 | 2 }
+  /** A box of 20 to 100 % of the area, 3:4 to 4:3, anywhere; four draws. */
+  | { kind: "random-resized" }
+  /** Short side to 8/7 of the output size (256 for 224), middle square. */
+  | { kind: "inner-centre" };
 
 /** A rectangle of the picture as shown (after rotation), in source pixels; evaluation crops may fall between pixels. */
 export interface CropBox {
@@ -56,9 +64,15 @@ const PLACES: readonly (readonly [number, number])[] = [
 
 const SCALES = [1, 0.875, 0.75, 0.66] as const;
 
-/** How many uniform draws a crop consumes: 2 (size pair, place) for "multi-scale", else 0. */
+/** Smallest share of the area and longest side ratio of a random resized crop. */
+const LEAST_AREA = 0.2;
+const MOST_RATIO = 4 / 3;
+
+const DRAWS: Partial<Record<CropRule["kind"], number>> = { "multi-scale": 2, "random-resized": 4 };
+
+/** How many uniform draws a crop consumes: 2 (size pair, place), 4 (area, ratio, x, y) or none. */
 export function cropDraws(rule: CropRule): number {
-  return rule.kind === "multi-scale" ? 2 : 0;
+  return DRAWS[rule.kind] ?? 0;
 }
 
 /**
@@ -93,24 +107,34 @@ export function planCrop(
       throw new RangeError(`Cannot crop: ${name} must be a whole number of at least 1, got ${value}`);
     }
   }
+  const needed = cropDraws(rule);
+  if (draws.length < needed) {
+    throw new RangeError(`The ${rule.kind} crop needs ${needed} draws, got ${draws.length}`);
+  }
+  for (let i = 0; i < needed; i++) checkDraw(draws[i]!);
   switch (rule.kind) {
     case "multi-scale": {
-      if (draws.length < 2) throw new RangeError(`The multi-scale crop needs 2 draws, got ${draws.length}`);
-      checkDraw(draws[0]!);
-      checkDraw(draws[1]!);
       const box = multiScaleBox(width, height, size, draws[0]!, draws[1]!);
       return { box, scaledWidth: size, scaledHeight: size, left: 0, top: 0, size };
     }
+    case "random-resized": {
+      const box = randomBox(width, height, draws as [number, number, number, number]);
+      return { box, scaledWidth: size, scaledHeight: size, left: 0, top: 0, size };
+    }
     case "centre":
-      return shortSidePlan(width, height, size, 1);
+      return shortSidePlan(width, height, size, size, 1);
+    case "inner-centre":
+      return shortSidePlan(width, height, Math.floor(size * 8 / 7), size, 1);
     case "three-crop":
       if (![0, 1, 2].includes(rule.position)) {
         throw new RangeError(`The three-crop position must be 0, 1 or 2, got ${rule.position}`);
       }
-      return shortSidePlan(width, height, size, rule.position);
+      return shortSidePlan(width, height, size, size, rule.position);
     default:
       throw new RangeError(
-        `Unknown crop "${(rule as { kind: string }).kind}": expected multi-scale, centre or three-crop`,
+        `Unknown crop "${
+          (rule as { kind: string }).kind
+        }": expected multi-scale, random-resized, centre, inner-centre or three-crop`,
       );
   }
 }
@@ -155,11 +179,20 @@ function multiScaleBox(width: number, height: number, size: number, pairDraw: nu
   };
 }
 
-/** Short side to `size`, long side floored; the window sits at floor(position * free / 2) along the long side. */
-function shortSidePlan(width: number, height: number, size: number, position: number): CropPlan {
+/** Area uniform, side ratio uniform in its logarithm, then the place among those that are left. */
+function randomBox(width: number, height: number, draws: [number, number, number, number]): CropBox {
+  const area = width * height * (LEAST_AREA + draws[0] * (1 - LEAST_AREA));
+  const ratio = MOST_RATIO ** (2 * draws[1] - 1);
+  const w = Math.min(width, Math.max(1, Math.round(Math.sqrt(area * ratio))));
+  const h = Math.min(height, Math.max(1, Math.round(Math.sqrt(area / ratio))));
+  return { x: drawInteger(draws[2], width - w + 1), y: drawInteger(draws[3], height - h + 1), width: w, height: h };
+}
+
+/** Short side to `short`, long side floored; the window sits at floor(position * free / 2) along both sides. */
+function shortSidePlan(width: number, height: number, short: number, size: number, position: number): CropPlan {
   const wide = width >= height;
-  const scaledWidth = wide ? Math.floor((size * width) / height) : size;
-  const scaledHeight = wide ? size : Math.floor((size * height) / width);
+  const scaledWidth = wide ? Math.floor((short * width) / height) : short;
+  const scaledHeight = wide ? short : Math.floor((short * height) / width);
   return {
     box: { x: 0, y: 0, width, height },
     scaledWidth,

@@ -91,7 +91,10 @@ const clip = z.strictObject({
     about: "Rule that picks the frames of a view",
     affects: PREPARE,
   }),
-  crop: choice("multi-scale", ["multi-scale", "centre"], { about: "Rule that crops a view", affects: PREPARE }),
+  crop: choice("multi-scale", ["multi-scale", "random-resized", "centre"], {
+    about: "Rule that crops a view: VideoMAE's for clips, MAE's for pictures, or the middle square",
+    affects: PREPARE,
+  }),
   size: whole(224, 8, 1024, { about: "Width and height of a view", unit: "pixels", affects: PREPARE }),
   patch: whole(16, 2, 64, { about: "Width and height of a cube", unit: "pixels", affects: PREPARE }),
   tubelet: whole(2, 1, 16, { about: "Frames of a cube", unit: "frames", affects: PREPARE }),

@@ -10,6 +10,7 @@ import { type ListedClip, readClipList } from "../decoders/lists/clip_list.ts";
 import { openEngine } from "../models/runtime/open_engine.ts";
 import { tokensOf } from "../models/shapes.ts";
 import { ClipEncoder } from "./clip_encoder.ts";
+import { presets } from "./presets/mod.ts";
 import type { Progress } from "./progress.ts";
 import { badClipLimit, describeFlags, type ResolvedSettings, SettingsError } from "./settings.ts";
 import { FeatureTable, type TableRows } from "./shards/feature_table.ts";
@@ -170,9 +171,10 @@ export async function embedInto<Sink extends EmbedSink>(
   return { clips: clips.length, shape: [clips.length, ...shape], bad };
 }
 
-/** Without a list the demo's preset is taken, whose clips these are not: its values give way to the defaults. */
+/** Without a list a demo's preset is taken, whose clips these are not: its values give way to the defaults. */
 function withoutDemo(resolved: ResolvedSettings): ResolvedSettings {
-  if (resolved.preset !== "demo" || resolved.settings.data.data !== null) return resolved;
+  const preset = resolved.preset === null ? undefined : presets.get(resolved.preset);
+  if (preset?.needsData !== false || resolved.settings.data.data !== null) return resolved;
   const settings = structuredClone(resolved.settings), origins = { ...resolved.origins };
   for (const { path, group, default: value } of describeFlags()) {
     if (origins[path] !== "preset") continue;

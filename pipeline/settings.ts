@@ -33,9 +33,11 @@ export class SettingsError extends Error {
 export interface SettingsSources {
   /**
    * Name of a preset.
-   * @default the file's preset; without one "demo" if no data list is given, else none
+   * @default the file's preset; without one that of `usual`
    */
   preset?: string | undefined;
+  /** Presets where none is named. @default "demo" if no data list is given, else none */
+  usual?: UsualPresets | undefined;
   /**
    * Parsed settings file: `{"student": {"width": 192}}`, with `"preset"` beside the groups if wanted. The `config.json`
    * of a run is one too.
@@ -45,6 +47,14 @@ export interface SettingsSources {
   flags: Readonly<Record<string, unknown>>;
   /** Whether a preset for clips of the user's own may stand without a list of them, as in a plan. @default false */
   withoutData?: boolean;
+}
+
+/** The presets that a task takes where none is named. */
+export interface UsualPresets {
+  /** Without a list: clips made here. */
+  demo: string;
+  /** For a list of the user's; null leaves the defaults. */
+  own: string | null;
 }
 
 /** Settings, and where each came from. */
@@ -76,7 +86,8 @@ export function resolveSettings(sources: SettingsSources): ResolvedSettings {
   const flags = readFlags(sources.flags, problems);
   const { layer: file, preset: filePreset } = readFile(sources.file, problems);
   const hasData = (flags.get("data.data") ?? file.get("data.data") ?? null) !== null;
-  const name = sources.preset ?? filePreset ?? (hasData ? null : "demo");
+  const usual = sources.usual ?? { demo: "demo", own: null };
+  const name = sources.preset ?? filePreset ?? (hasData ? usual.own : usual.demo);
   const preset = name === null ? undefined : findPreset(name, problems);
   if (preset?.needsData && !hasData && !sources.withoutData) {
     problems.push(`--preset ${name} is for clips of your own: name them with --data LIST and --videos FOLDER`);

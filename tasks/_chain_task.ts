@@ -7,7 +7,7 @@ import { summaryLines } from "./_summary.ts";
 import type { Task, TaskContext } from "./_task.ts";
 
 /** What tells one of these tasks from another. */
-export interface ChainTaskOptions extends Pick<Task, "name" | "about" | "examples"> {
+export interface ChainTaskOptions extends Pick<Task, "name" | "about" | "examples" | "presets"> {
   /** The one stage that it runs. @default the whole chain */
   only?: Stage;
   /** The stage that it ends with. @default the last */

@@ -151,7 +151,7 @@ function wordProblem({ name, positional }: Task, words: readonly string[]): stri
 
 /** Resolves the settings, adding what was wrong on the command line to what is wrong with them. */
 async function settingsOf(
-  { withoutData = false }: Task,
+  { withoutData = false, presets: usual }: Task,
   usage: Usage,
   host: Host,
 ): Promise<ReturnType<typeof resolveSettings>> {
@@ -165,7 +165,7 @@ async function settingsOf(
     }
   }
   try {
-    const resolved = resolveSettings({ preset: usage.preset, file, flags: usage.flags, withoutData });
+    const resolved = resolveSettings({ preset: usage.preset, file, flags: usage.flags, withoutData, usual });
     if (problems.length === 0) return resolved;
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;

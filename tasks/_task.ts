@@ -1,5 +1,5 @@
 /** What a task is: a name, a help text, the settings it takes and one function to call. */
-import type { ResolvedSettings, Settings } from "../pipeline/settings.ts";
+import type { ResolvedSettings, Settings, UsualPresets } from "../pipeline/settings.ts";
 import type { Notes } from "./_last_words.ts";
 
 /** A flag of one task that is no setting. */
@@ -45,6 +45,8 @@ export interface Task {
   settings?: readonly string[];
   /** @default none */
   flags?: readonly OwnFlag[];
+  /** Its presets where none is named. @default "demo" without a list of clips, none with one */
+  presets?: UsualPresets;
   /** Whether a preset for clips of one's own may stand without a list of them. @default false */
   withoutData?: boolean;
   /** The words it takes. @default none */

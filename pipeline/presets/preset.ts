@@ -4,7 +4,7 @@ import type { PartialSettings } from "../_settings_schema.ts";
 /** Size of a published data set. */
 export interface PublishedData {
   /** Format of its lists. */
-  format: "ssv2" | "kinetics";
+  format: "ssv2" | "kinetics" | "folder";
   trainClips: number;
   valClips: number;
   classes: number;

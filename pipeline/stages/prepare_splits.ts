@@ -159,8 +159,9 @@ export function validation(settings: Settings): Settings & Pick<PrepareSettings,
   return {
     ...settings,
     data: { ...settings.data, views },
-    clip: { ...settings.clip, crop: "centre" },
-    ...(views > 1 ? { test: { segments, crops } } : {}),
+    // MAE's crop has a test of its own, also where it is one view.
+    ...(views > 1 || settings.clip.crop === "random-resized" ? { test: { segments, crops } } : {}),
+    ...(settings.clip.crop === "random-resized" ? {} : { clip: { ...settings.clip, crop: "centre" } }),
   };
 }
 

@@ -23,7 +23,7 @@ export interface ViewSettings {
   readonly test?: TestViews;
 }
 
-/** The rules of the settings; their crops, "multi-scale" and "centre", are named as the decoders name them. */
+/** The rules of the settings; their crops are named as the decoders name them. */
 export function viewRules(clip: Settings["clip"]): ViewRules {
   const { crop, size, tubelet, patch } = clip;
   return { sampling: samplingRule(clip), crop: { kind: crop }, size, tubelet, patch };
@@ -44,7 +44,7 @@ export function middleView({ segments, crops }: TestViews): number {
 function testViews(clip: Settings["clip"], { segments, crops }: TestViews): Pick<ViewRules, "sampling" | "crop">[] {
   return Array.from({ length: segments }, (_, segment) => {
     const sampling = segmentRule(clip, segments, segment);
-    return cropRules(crops).map((crop) => ({ sampling, crop }));
+    return cropRules(clip, crops).map((crop) => ({ sampling, crop }));
   }).flat();
 }
 
@@ -58,8 +58,9 @@ function segmentRule(clip: Settings["clip"], segments: number, segment: number):
     : { kind: "segments-ssv2", frames, segments, segment };
 }
 
-function cropRules(crops: number): CropRule[] {
-  if (crops === 1) return [{ kind: "centre" }];
+/** What MAE's crop was trained on is tested as MAE tests it, on a centre somewhat inside of the picture. */
+function cropRules({ crop }: Settings["clip"], crops: number): CropRule[] {
+  if (crops === 1) return [{ kind: crop === "random-resized" ? "inner-centre" : "centre" }];
   return ([0, 1, 2] as const).filter((position) => crops === 3 || position !== 1)
     .map((position) => ({ kind: "three-crop", position }));
 }
