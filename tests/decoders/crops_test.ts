@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { type CropRule, multiScalePairs, planCrop, sourceBox } from "../../decoders/crops.ts";
+import { cropDraws, type CropRule, multiScalePairs, planCrop, sourceBox } from "../../decoders/crops.ts";
 import { goldenJson } from "./_golden.ts";
 
 interface Example {
@@ -87,4 +87,32 @@ Deno.test("crops refuse sizes, draws and rules outside their range", () => {
   assertThrows(() => planCrop({ kind: "multi-scale" }, 10, 10, 8, [0.1, 1]), RangeError, "below 1");
   assertThrows(() => planCrop({ kind: "three-crop", position: 3 as 2 }, 10, 10, 8, []), RangeError, "0, 1 or 2");
   assertThrows(() => planCrop({ kind: "whole" } as unknown as CropRule, 10, 10, 8, []), RangeError, "Unknown crop");
+});
+
+Deno.test("a random resized crop has its share of the area, its ratio and its place, and lies inside of any picture", () => {
+  const rule: CropRule = { kind: "random-resized" };
+  assertEquals(cropDraws(rule), 4);
+  // Area 0.6, ratio 1, the last of the places: sqrt(0.6 * 400 * 400) = 309.8.
+  assertEquals(planCrop(rule, 400, 400, 224, [0.5, 0.5, 0.999, 0]).box, { x: 90, y: 0, width: 310, height: 310 });
+  const wide = planCrop(rule, 1000, 1000, 224, [0, 1 - 1e-9, 0, 0]).box;
+  assertAlmostEquals(wide.width / wide.height, 4 / 3, 0.005);
+  assertAlmostEquals(wide.width * wide.height, 0.2 * 1e6, 1000);
+  for (const [w, h] of [[1, 1], [3, 2], [28, 28], [30, 400], [500, 375]] as const) {
+    for (const area of [0, 0.5, 0.999]) {
+      for (const ratio of [0, 0.5, 0.999]) {
+        for (const place of [0, 0.5, 0.999]) {
+          const plan = planCrop(rule, w, h, 32, [area, ratio, place, 1 - place / 2 - 1e-3]), { box } = plan;
+          assert(box.x >= 0 && box.y >= 0 && box.width >= 1 && box.height >= 1, JSON.stringify(box));
+          assert(box.x + box.width <= w && box.y + box.height <= h, `${w}x${h}: ${JSON.stringify(box)}`);
+          assertEquals([plan.scaledWidth, plan.scaledHeight, plan.left, plan.top], [32, 32, 0, 0]);
+        }
+      }
+    }
+  }
+  assertThrows(() => planCrop(rule, 10, 10, 8, [0, 0, 0]), RangeError, "needs 4 draws");
+});
+
+Deno.test("the inner centre is the middle 224 of a short side of 256", () => {
+  const plan = planCrop({ kind: "inner-centre" }, 500, 375, 224, []);
+  assertEquals([plan.scaledWidth, plan.scaledHeight, plan.left, plan.top, plan.size], [341, 256, 58, 16, 224]);
 });
