@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { join, relative } from "node:path";
+import { runDeno } from "./_child.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 
@@ -89,12 +90,10 @@ async function readGraph(): Promise<{ ours: Edge[]; packages: Edge[] }> {
       root,
       files.map((file) => `import ${JSON.stringify(`file://${join(ROOT, file)}`)};\n`).join(""),
     );
-    const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
-      args: ["info", "--json", "--config", join(ROOT, "deno.json"), root],
-      cwd: ROOT,
-    }).output();
-    assertEquals(code, 0, new TextDecoder().decode(stderr));
-    const graph: ModuleGraph = JSON.parse(new TextDecoder().decode(stdout));
+    const args = ["info", "--json", "--config", join(ROOT, "deno.json"), root];
+    const { code, out, error } = await runDeno(args, { cwd: ROOT });
+    assertEquals(code, 0, error);
+    const graph: ModuleGraph = JSON.parse(out);
     return edgesOf(graph);
   } finally {
     await Deno.remove(folder, { recursive: true });

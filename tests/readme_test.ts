@@ -1,6 +1,7 @@
 /** The README's TypeScript runs as it stands, beside a folder of `deno task export` and a video of the names it uses. */
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { exportRun } from "../pipeline/export.ts";
+import { runDeno } from "./_child.ts";
 import { inFolder } from "./models/checkpoints/_archives.ts";
 import { writeRun } from "./pipeline/_fake_run.ts";
 
@@ -18,15 +19,11 @@ Deno.test({
       for (const code of blocks) {
         assertLessOrEqual(code.trim().split("\n").length, 10);
         await Deno.writeTextFile(`${folder}/example.ts`, code.replace('"./mod.ts"', JSON.stringify(`${ROOT}mod.ts`)));
-        const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-          args: ["run", "-A", "--quiet", "--config", `${ROOT}deno.json`, "example.ts"],
-          cwd: folder,
-          env: { NO_COLOR: "1" },
-        }).output();
-        const [printed, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-        assert(success, errors);
+        const args = ["run", "-A", "--quiet", "--config", `${ROOT}deno.json`, "example.ts"];
+        const example = await runDeno(args, { cwd: folder, env: { NO_COLOR: "1" } });
+        assertEquals(example.code, 0, example.error);
         // The vector of a clip, as the README says.
-        assertEquals(/Float32Array\((\d+)\)/.exec(printed!)?.[1], "48");
+        assertEquals(/Float32Array\((\d+)\)/.exec(example.out)?.[1], "48");
       }
     }),
 });

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CorruptClipError, type DecodedView, type DecodeRequest } from "../../decoders/decoder.ts";
 import { DecoderLanes } from "../../decoders/lanes.ts";
 import { LibavDecoder } from "../../decoders/libav.ts";
+import { eventually } from "../_child.ts";
 import { inTempDir, makeClip } from "./_clips.ts";
 
 const settings = {
@@ -37,15 +38,15 @@ async function parentOf(pid: number): Promise<number | null> {
 }
 
 /** Waits for the only lane to take work: its file has lost its name then. */
-async function readyLane(): Promise<number> {
-  for (;;) {
+function readyLane(): Promise<number> {
+  return eventually("A lane that takes work", async () => {
     const [pid] = await lanesOf();
     for (const { name } of pid === undefined ? [] : Deno.readDirSync(`/proc/${pid}/fd`)) {
       const target = await Deno.readLink(`/proc/${pid}/fd/${name}`).catch(() => "");
       if (/tubelet_lane_\w+ \(deleted\)$/.test(target)) return pid!;
     }
-    await new Promise((done) => setTimeout(done, 5));
-  }
+    return undefined;
+  });
 }
 
 const onLinux = { ignore: Deno.build.os !== "linux" };
@@ -274,7 +275,7 @@ Deno.test({
       parent.kill("SIGKILL");
       await output.cancel();
       for (const pid of children) {
-        while (await parentOf(pid) !== null) await new Promise((done) => setTimeout(done, 20));
+        await eventually(`The end of lane ${pid}`, async () => await parentOf(pid) === null || undefined);
       }
     });
   },

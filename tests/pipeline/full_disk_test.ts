@@ -5,6 +5,7 @@ import { DiskFullError, NotWritableError, orDiskFull } from "../../pipeline/shar
 import type { PublishCalls } from "../../pipeline/shards/_publish.ts";
 import { createFramesSet, FrameShardWriter } from "../../pipeline/shards/frame_shards.ts";
 import { resumeSet } from "../../pipeline/shards/resume.ts";
+import { run } from "../_child.ts";
 import { tinyArgs } from "./_tiny_run.ts";
 import { FRAMES, inTempDir, listFolder, nameOf, viewOf, writeFrames } from "./shards/_sets.ts";
 
@@ -98,11 +99,11 @@ async function onSmallDisk(folder: string, size: string, place: "cache" | "run")
     "$@" "--${place}=$0/x" --until=teach; echo "code $?"
     find "$0" -name '.tmp-*' -o -name '*.partial' -o -name '*.new'
     mount -o remount,size=64m "$0" && "$@" "--${place}=$0/x" --until=teach; echo "code $?"`;
-  const command = new Deno.Command("unshare", { args: ["-rm", "sh", "-c", script, disk, ...task], cwd: ROOT });
   try {
-    const { code, stdout, stderr } = await command.output();
+    const options = { args: ["-rm", "sh", "-c", script, disk, ...task], cwd: ROOT };
+    const { code, out, error } = await run("unshare", options);
     if (code === 77) return undefined;
-    return { lines: new TextDecoder().decode(stdout).trim().split("\n"), errors: new TextDecoder().decode(stderr) };
+    return { lines: out.trim().split("\n"), errors: error };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
@@ -150,17 +151,15 @@ for (const place of ["cache", "run"] as const) {
         "$@" "--${place}=$0/disk/x"; echo "code $?"
         chmod 555 "$0/locked"
         setpriv --bounding-set=-all --inh-caps=-all "$@" "--${place}=$0/locked/x"; echo "code $?"`;
-      const command = new Deno.Command("unshare", { args: ["-rm", "sh", "-c", script, folder, ...task], cwd: ROOT });
-      const nothing = new Uint8Array();
-      const { code, stdout, stderr } = await command.output().catch((error) => {
-        if (error instanceof Deno.errors.NotFound) return { code: 77, stdout: nothing, stderr: nothing };
+      const options = { args: ["-rm", "sh", "-c", script, folder, ...task], cwd: ROOT };
+      const { code, out, error: errors } = await run("unshare", options).catch((error) => {
+        if (error instanceof Deno.errors.NotFound) return { code: 77, out: "", error: "" };
         throw error;
       });
-      const errors = new TextDecoder().decode(stderr);
       if (code === 77 || errors.includes("setpriv: ")) {
         return console.log("skipped: no disk can be mounted here, or no right be given up (unshare -rm, setpriv)");
       }
-      assertEquals(new TextDecoder().decode(stdout).trim().split("\n"), ["code 1", "code 1"], errors);
+      assertEquals(out.trim().split("\n"), ["code 1", "code 1"], errors);
       for (const where of ["disk", "locked"]) {
         const line = errors.split("\n").find((line) => line.startsWith(`error: ${folder}/${where}/x`));
         assert(line?.includes(" may not be written (") && line.includes(`--${place} (`), errors);

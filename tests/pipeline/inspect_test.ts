@@ -5,6 +5,7 @@ import { CheckpointFolder } from "../../pipeline/checkpoint_folder.ts";
 import { DamagedError, inspect, type Inspection, inspectionLines, UnknownPathError } from "../../pipeline/inspect.ts";
 import { openRunFolder } from "../../pipeline/run_folder.ts";
 import { resolveSettings } from "../../pipeline/settings.ts";
+import { runDeno } from "../_child.ts";
 import { featuresSet, framesSet, inTempDir, patch, writeFrames } from "./shards/_sets.ts";
 
 const flip = (bytes: Uint8Array) => void (bytes[0]! ^= 1);
@@ -246,8 +247,8 @@ Deno.test("the task ends with 0 for whole, 1 for damaged, 2 for unknown, and tel
     const run = async (path: string) => {
       const task = new URL("../../tasks/inspect.ts", import.meta.url).pathname;
       const args = ["run", "-A", "--no-check", task, path, "--json", "--quiet"];
-      const { code, stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
-      return { code, summary: JSON.parse(new TextDecoder().decode(stdout)) };
+      const { code, out } = await runDeno(args);
+      return { code, summary: JSON.parse(out) };
     };
     await writeSafetensors(path, [{ name: "x", shape: [3], data: new Float32Array(3) }]);
     const whole = await run(path);

@@ -31,6 +31,14 @@ Deno.test("without arguments the demo preset is taken, into a run folder of its 
   assertEquals(resolveSettings(own({})).settings.run.run, "runs/tubelet");
 });
 
+Deno.test("a task's usual presets give way to a preset by name, and to the file's", () => {
+  const usual = { demo: "image-demo", own: "imagenet-vit-s" };
+  assertEquals(resolveSettings({ usual, flags: {} }).settings.run.run, "runs/image-demo");
+  assertEquals(resolveSettings({ usual, flags: { data: "x" } }).preset, "imagenet-vit-s");
+  assertEquals(resolveSettings({ usual, preset: "image-demo", flags: { data: "x" } }).preset, "image-demo");
+  assertEquals(resolveSettings({ usual, file: { preset: "demo" }, flags: {} }).preset, "demo");
+});
+
 Deno.test("a flag wins over the file, the file over the preset, the preset over the default", () => {
   const { settings, origins } = resolveSettings({
     preset: "demo",

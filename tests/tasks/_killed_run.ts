@@ -6,6 +6,7 @@ import { readMetrics } from "../../pipeline/metrics.ts";
 import { type ProbeLine, PROBES_FILE } from "../../pipeline/stages/probe_watch.ts";
 import { openFeaturesSet } from "../../pipeline/shards/feature_shards.ts";
 import { openFramesSet } from "../../pipeline/shards/frame_shards.ts";
+import { ended } from "../_child.ts";
 import { tinyArgs } from "../pipeline/_tiny_run.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -92,12 +93,12 @@ export async function attempt(folder: string, args: readonly string[], moment: M
   };
   const timer = "afterMs" in moment ? setTimeout(kill, moment.afterMs) : undefined;
   const watching = "atChange" in moment ? killAtChange(watcher, moment.atChange, kill) : undefined;
-  const { code, signal, stderr } = await child.output();
+  const { code, signal, error } = await ended(child);
   clearTimeout(timer);
   watcher.close();
   await watching;
   const killed = signal === "SIGKILL";
-  assert(killed || code === 0, new TextDecoder().decode(stderr));
+  assert(killed || code === 0, error);
   return { killed, stage: stageUnderWay(folder) };
 }
 

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { dirname, join } from "node:path";
 import { readMetrics } from "../../pipeline/metrics.ts";
+import { run as runProgram, runDeno } from "../_child.ts";
 import { makeClip } from "../decoders/_clips.ts";
 import { tinyFlags } from "../pipeline/_tiny_run.ts";
 
@@ -36,9 +37,8 @@ async function job(folder: string, name: string, env: Record<string, string>, as
   assert(script, `docs/ci.md has no job ${name}`);
   if (!exists(checkout)) checkOut(checkout);
   const PATH = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
-  const command = new Deno.Command("sh", { args: ["-e", "-c", script], cwd: checkout, env: { ...env, PATH } });
-  const { code, stdout, stderr } = await command.output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
+  const options = { args: ["-e", "-c", script], cwd: checkout, env: { ...env, PATH } };
+  const { code, out, error } = await runProgram("sh", options);
   assertEquals(code, 0, `${name}: ${error}`);
   return { run: join(checkout, "run"), out };
 }
@@ -92,8 +92,8 @@ Deno.test({
           "tasks/pretrain_video.ts",
           ...`${SETTINGS} ${given} ${args}`.split(" "),
         ];
-        const { code, stderr } = await new Deno.Command(Deno.execPath(), { args: task, cwd: ROOT }).output();
-        assertEquals(code, 0, new TextDecoder().decode(stderr));
+        const { code, error } = await runDeno(task, { cwd: ROOT });
+        assertEquals(code, 0, error);
       };
       await pretrainVideo(`--run=${folder}/teacher --until=train-teacher`);
       const trained = JSON.parse(Deno.readTextFileSync(join(folder, "teacher/stages.json")))
@@ -144,10 +144,10 @@ Deno.test("a job whose forerunner has not run ends with what is missing and code
       teacher: "none",
     });
     const task = ["run", "-A", "--no-check", "tasks/pretrain_video.ts", ...args.split(" ")];
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), { args: task, cwd: ROOT }).output();
+    const { code, error } = await runDeno(task, { cwd: ROOT });
     assertEquals(code, 2);
     assertStringIncludes(
-      new TextDecoder().decode(stderr),
+      error,
       `Stage prepare is not done in ${folder}/run or in the cache ${folder}/cache under these settings: run it first`,
     );
   } finally {

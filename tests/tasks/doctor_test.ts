@@ -1,17 +1,15 @@
 /** The doctor as a user runs it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { runDeno } from "../_child.ts";
 import { PARTS } from "../../pipeline/doctor.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
 Deno.test("deno task doctor tells a line a part, and all of it as fields with --json", async () => {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "doctor", "--quick", "--json"],
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-  }).output();
-  const lines = new TextDecoder().decode(stdout).trim().split("\n");
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
+  const args = ["task", "--quiet", "doctor", "--quick", "--json"];
+  const { code, out, error } = await runDeno(args, { cwd: ROOT, env: { NO_COLOR: "1" } });
+  const lines = out.trim().split("\n");
+  assertEquals(code, 0, error);
   const { ready, checks } = JSON.parse(lines.pop()!);
   assertEquals(ready, true);
   assertEquals(checks.map(({ part }: { part: string }) => part), [...PARTS]);

@@ -1,14 +1,12 @@
 /** The export as a user runs it: flags, the JSON line, exit codes. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { runDeno } from "../_child.ts";
 import { writeRun } from "../pipeline/_fake_run.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
 async function exported(...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", `${ROOT}tasks/export.ts`, ...args],
-  }).output();
-  return { code, out: new TextDecoder().decode(stdout), error: new TextDecoder().decode(stderr) };
+  return await runDeno(["run", "-A", "--no-check", `${ROOT}tasks/export.ts`, ...args]);
 }
 
 Deno.test("a run is exported, and flags that make no sense end with exit code 2", async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { readMetrics } from "../../pipeline/metrics.ts";
 import { deathReport } from "../../tasks/_death_report.ts";
 import { readLastWords } from "../../tasks/_last_words.ts";
+import { eventually, inTime } from "../_child.ts";
 import { tinyArgs } from "../pipeline/_tiny_run.ts";
 import { inFolder } from "./_killed_run.ts";
 
@@ -24,19 +25,20 @@ function launch(folder: string, script: string, args: readonly string[] = [], st
   }).spawn();
   // Streams end when launcher and task are both gone.
   const [out, error] = [child.stdout, child.stderr].map((stream) => new Response(stream).text());
-  return { child, ended: Promise.all([child.status, out!, error!]) };
+  return { child, ended: inTime(Promise.all([child.status, out!, error!]), `Process ${child.pid}`) };
 }
 
 /** The launcher with the patient task, and the process of the task, once it waits. */
 async function launchPatient(folder: string) {
   const launched = launch(folder, PATIENT);
-  for (;;) {
+  const task = await eventually("The process of the task", async () => {
     for (const { name } of Deno.readDirSync(folder)) {
       const { engine } = await readLastWords(join(folder, name));
-      if (engine !== undefined) return { ...launched, task: Number(engine) };
+      if (engine !== undefined) return Number(engine);
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    return undefined;
+  });
+  return { ...launched, task };
 }
 
 /** The process that holds a run's lock. */

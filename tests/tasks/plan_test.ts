@@ -1,13 +1,12 @@
 /** The plan as a user asks for it, with the permissions that the task has. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { runDeno } from "../_child.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
 async function plan(...args: string[]) {
-  const command = new Deno.Command(Deno.execPath(), { args: ["task", "--quiet", "plan", ...args], cwd: ROOT });
-  const { code, stdout, stderr } = await command.output();
-  const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
-  return { code, lines, errors: new TextDecoder().decode(stderr) };
+  const { code, out, error } = await runDeno(["task", "--quiet", "plan", ...args], { cwd: ROOT });
+  return { code, lines: out.trimEnd().split("\n"), errors: error };
 }
 
 Deno.test("a published recipe is planned without a list, for people and as one JSON line", async () => {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { lockRun } from "../../pipeline/run_lock.ts";
+import { runDeno } from "../_child.ts";
 import { inTempDir, makeClip } from "../decoders/_clips.ts";
 import { tinyFlags } from "../pipeline/_tiny_run.ts";
 
@@ -29,12 +30,7 @@ async function withClips(body: (trial: Trial) => Promise<void>): Promise<void> {
     const common = Object.entries({ ...flags, "val-share": "0" }).map(([flag, value]) => `--${flag}=${value}`);
     await body({
       folder,
-      prepare: async (...args) => {
-        const task = ["run", "-A", "--no-check", "tasks/prepare.ts", ...common, ...args];
-        const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args: task, cwd: ROOT }).output();
-        const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
-        return { code, out, error };
-      },
+      prepare: (...args) => runDeno(["run", "-A", "--no-check", "tasks/prepare.ts", ...common, ...args], { cwd: ROOT }),
     });
   });
 }

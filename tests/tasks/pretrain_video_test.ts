@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { readMetrics } from "../../pipeline/metrics.ts";
+import { ended } from "../_child.ts";
 import { assertWhole, attempt, command, inFolder, outcome } from "./_killed_run.ts";
 
 const LONG = ["--pretrain-epochs=20", "--until=pretrain", "--json"];
@@ -9,9 +10,9 @@ const LONG = ["--pretrain-epochs=20", "--until=pretrain", "--json"];
 Deno.test("killed with SIGKILL again and again, the run ends with the bits of one that was not", async () => {
   let expected: Awaited<ReturnType<typeof outcome>> | undefined;
   await inFolder(async (folder) => {
-    const { code, stdout } = await command(folder, LONG).output();
-    assertEquals(code, 0);
-    const summary = JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!);
+    const { code, out, error } = await ended(command(folder, LONG).spawn());
+    assertEquals(code, 0, error);
+    const summary = JSON.parse(out.trim().split("\n").at(-1)!);
     assertEquals(summary.clips, 24);
     assertEquals(summary.stages.map(({ name }: { name: string }) => name).at(-1), "pretrain");
     expected = await outcome(folder);
@@ -24,20 +25,19 @@ Deno.test("killed with SIGKILL again and again, the run ends with the bits of on
     // Each attempt is killed a few steps after it began to train, wherever it is then.
     for (const stepsBefore of [5, 17, 29]) {
       const child = command(folder, LONG).spawn();
-      const ended = child.output();
+      const end = ended(child);
       const watch = setInterval(() => {
         const steps = readMetrics(metrics).filter(({ stage }) => stage === "pretrain").length;
         if (steps < stepsBefore) return;
         clearInterval(watch);
         child.kill("SIGKILL");
       }, 5);
-      const { signal } = await ended;
-      clearInterval(watch);
+      const { signal } = await end.finally(() => clearInterval(watch));
       if (signal === "SIGKILL") kills++;
     }
     assert(kills >= 2, "hardly an attempt was killed: the run is too short for this test");
-    const { code } = await command(folder, LONG).output();
-    assertEquals(code, 0);
+    const { code, error } = await ended(command(folder, LONG).spawn());
+    assertEquals(code, 0, error);
     await assertWhole(folder);
     assertEquals(await outcome(folder), expected);
   });
@@ -45,9 +45,9 @@ Deno.test("killed with SIGKILL again and again, the run ends with the bits of on
 
 Deno.test("wrong settings end with exit code 2 and say what to mend, before any work", async () => {
   await inFolder(async (folder) => {
-    const { code, stderr } = await command(folder, ["--student-heads=3"]).output();
+    const { code, error } = await ended(command(folder, ["--student-heads=3"]).spawn());
     assertEquals(code, 2);
-    assert(new TextDecoder().decode(stderr).includes("--student-width is 16, which --student-heads 3 does not divide"));
+    assert(error.includes("--student-width is 16, which --student-heads 3 does not divide"));
     assertEquals([...Deno.readDirSync(folder)], []);
   });
 });

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fs from "node:fs";
 import { Claims } from "../../../pipeline/shards/claims.ts";
+import { runDeno } from "../../_child.ts";
 import { inTempDir, listFolder } from "./_sets.ts";
 
 /** Watches as another host would: only time tells it that a holder died. */
@@ -15,7 +16,7 @@ async function leaveClaim(folder: string, name: string): Promise<void> {
   const code = `import { Claims } from ${JSON.stringify(claims)};
     new Claims(${JSON.stringify(folder)}).take(${JSON.stringify(name)});
     Deno.exit(0);`;
-  const { code: exit } = await new Deno.Command(Deno.execPath(), { args: ["eval", "--ext=ts", code] }).output();
+  const { code: exit } = await runDeno(["eval", "--ext=ts", code]);
   assertEquals([exit, listFolder(folder)], [0, [`.claim-${name}`]]);
 }
 

@@ -1,5 +1,6 @@
 /** Several processes prepare one data set: the same bytes as one alone, whoever is killed, and nothing decoded twice. */
 import { assert, assertEquals } from "@std/assert";
+import { ended, eventually } from "../../_child.ts";
 import { inTempDir, makeClip } from "../../decoders/_clips.ts";
 
 const WORKER = new URL("./_prepare_process.ts", import.meta.url).pathname;
@@ -14,9 +15,9 @@ function start(folder: string, cache: string, delayMs: number, ...host: string[]
 
 /** @returns The folder of the set. */
 async function finish(process: Deno.ChildProcess): Promise<string> {
-  const { code, stdout, stderr } = await process.output();
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout).trim();
+  const { code, out, error } = await ended(process);
+  assertEquals(code, 0, error);
+  return out.trim();
 }
 
 /** Every file with its bytes. */
@@ -33,9 +34,8 @@ function takeDecoded(folder: string): string[] {
 }
 
 /** Waits until a process has begun a shard and has some of its rows in the journal. @returns How many. */
-async function rowsUnderConstruction(cache: string, { pid }: Deno.ChildProcess): Promise<number> {
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
+function rowsUnderConstruction(cache: string, { pid }: Deno.ChildProcess): Promise<number> {
+  return eventually(`A shard begun by process ${pid}`, () => {
     try {
       for (const { name: hash } of Deno.readDirSync(`${cache}/frames`)) {
         for (const { name } of Deno.readDirSync(`${cache}/frames/${hash}`)) {
@@ -50,7 +50,8 @@ async function rowsUnderConstruction(cache: string, { pid }: Deno.ChildProcess):
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
-  }
+    return undefined;
+  });
 }
 
 /** Clips of different lengths, one of them cut, and the set that one process makes of them. */
@@ -72,7 +73,7 @@ Deno.test("three processes, one of them killed half way, make what one makes alo
     const [victim, ...others] = processes as [Deno.ChildProcess, ...Deno.ChildProcess[]];
     await rowsUnderConstruction(cache, victim);
     victim.kill("SIGKILL");
-    assertEquals((await victim.output()).signal, "SIGKILL");
+    assertEquals((await ended(victim)).signal, "SIGKILL");
     const sets = await Promise.all(others.map(finish));
     assertEquals(sets[0], sets[1]);
     assertEquals(contents(sets[0]!), alone);
@@ -87,7 +88,7 @@ Deno.test("after a kill the finished rows of an unfinished shard are not decoded
     const victim = start(folder, cache, 40);
     const rows = await rowsUnderConstruction(cache, victim);
     victim.kill("SIGKILL");
-    assertEquals((await victim.output()).signal, "SIGKILL");
+    assertEquals((await ended(victim)).signal, "SIGKILL");
     const before = takeDecoded(folder);
     assert(before.length >= rows);
     const set = await finish(start(folder, cache, 0));

@@ -76,6 +76,17 @@ Deno.test("more segments without crops look at the centre, two crops at the ends
   assertEquals(middle, [0, 1, 7, 2]);
 });
 
+Deno.test("pictures cropped as MAE does are tested on the inner centre, others on the whole middle square", () => {
+  assertEquals(viewsOf({}, "imagenet-vit-s"), [{
+    sampling: { kind: "uniform", frames: 1 },
+    crop: { kind: "inner-centre" },
+    size: 224,
+    tubelet: 1,
+    patch: 16,
+  }]);
+  assertEquals(viewsOf({}, "image-demo").map(({ crop }) => crop.kind), ["centre"]);
+});
+
 Deno.test("one view of a validation clip has the hash it had before tests had several", () => {
   const list = {
     clips: Array.from({ length: 1000 }, (_, i) => ({ name: String(i), path: String(i), label: 0 })),
