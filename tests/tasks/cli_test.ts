@@ -210,3 +210,11 @@ Deno.test("a real process answers a real SIGINT with exit code 130", async () =>
   assertEquals(code, 130);
   assertStringIncludes(errors, "error: Interrupted: the same command goes on from here");
 });
+
+Deno.test("a task with usual presets takes the one for its demo, the other for a list, and any by name", async () => {
+  const more = { presets: { demo: "image-demo", own: "imagenet-vit-s" } };
+  const presetOf = async (...args: string[]) => (await settingsFor(args, more)).resolved.preset;
+  assertEquals(await presetOf(), "image-demo");
+  assertEquals(await presetOf("--data", "photos"), "imagenet-vit-s");
+  assertEquals(await presetOf("--data", "photos", "--preset", "image-demo"), "image-demo");
+});
