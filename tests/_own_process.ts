@@ -1,8 +1,9 @@
 /**
  * Tests that need a process of their own: they look at its memory, which parallel test files would share, or call code
- * that ends or stops the process where it fails.
+ * that ends or stops the process where it fails, or change its environment variables.
  */
 import { assertEquals, assertMatch } from "@std/assert";
+import { basename } from "node:path";
 import { runDeno } from "./_child.ts";
 
 const VARIABLE = "TUBELET_TEST_IN_OWN_PROCESS";
@@ -24,4 +25,20 @@ export function testInOwnProcess(
     assertMatch(out, /\| 1 passed/);
   };
   Deno.test({ ...test, fn });
+}
+
+/**
+ * `Deno.test` for a file all of whose tests run in one process of its own, which the run of all tests shows as one test.
+ *
+ * @param file `import.meta.filename` of the test file.
+ */
+export function testsInOwnProcess(file: string): (name: string, fn: () => void | Promise<void>) => void {
+  if (Deno.env.get(VARIABLE) === file) return (name, fn) => Deno.test(name, fn);
+  Deno.test(`all tests of ${basename(file)} pass in a process of their own`, async () => {
+    const env = { [VARIABLE]: file, NO_COLOR: "1" };
+    const { code, out, error } = await runDeno(["test", "-A", "--no-check", file], { env });
+    assertEquals(code, 0, `${out}\n${error}`);
+    assertMatch(out, /\| [1-9]\d* passed/);
+  });
+  return () => {};
 }

@@ -4,6 +4,7 @@ import { FfmpegCommandDecoder, MissingCommandError } from "../../decoders/ffmpeg
 import { DecoderLanes } from "../../decoders/lanes.ts";
 import { LibavDecoder } from "../../decoders/libav.ts";
 import type { SamplingRule } from "../../decoders/sampling.ts";
+import { testInOwnProcess } from "../_own_process.ts";
 import { haveRealClips, inTempDir, makeClip, REAL_CLIPS } from "./_clips.ts";
 
 const available = await new FfmpegCommandDecoder().check().then(() => true, (error: unknown) => {
@@ -172,20 +173,23 @@ Deno.test({
   },
 });
 
-Deno.test("a missing ffmpeg is an error of the settings that says what to do, here and in lanes", async () => {
-  await inTempDir(async (folder) => {
-    const path = makeClip(`${folder}/a.mp4`, 8);
-    const command = new FfmpegCommandDecoder({ ffmpeg: `${folder}/ffmpeg` });
-    const error = await assertRejects(() => command.decode(request(path)), MissingCommandError, "apt-get install");
-    assertEquals(error.exitCode, 2);
-    const before = Deno.env.get("FFMPEG_PATH");
-    Deno.env.set("FFMPEG_PATH", `${folder}/ffmpeg`);
-    try {
-      await using lanes = new DecoderLanes({ lanes: 1, decoder: "ffmpeg" });
-      const error = await assertRejects(() => lanes.decode(request(path)), Error, "name the program in FFMPEG_PATH");
-      assertEquals([error.name, (error as MissingCommandError).exitCode], ["MissingCommandError", 2]);
-    } finally {
-      before === undefined ? Deno.env.delete("FFMPEG_PATH") : Deno.env.set("FFMPEG_PATH", before);
-    }
-  });
+testInOwnProcess(import.meta.filename!, {
+  name: "a missing ffmpeg is an error of the settings that says what to do, here and in lanes",
+  async fn() {
+    await inTempDir(async (folder) => {
+      const path = makeClip(`${folder}/a.mp4`, 8);
+      const command = new FfmpegCommandDecoder({ ffmpeg: `${folder}/ffmpeg` });
+      const error = await assertRejects(() => command.decode(request(path)), MissingCommandError, "apt-get install");
+      assertEquals(error.exitCode, 2);
+      const before = Deno.env.get("FFMPEG_PATH");
+      Deno.env.set("FFMPEG_PATH", `${folder}/ffmpeg`);
+      try {
+        await using lanes = new DecoderLanes({ lanes: 1, decoder: "ffmpeg" });
+        const error = await assertRejects(() => lanes.decode(request(path)), Error, "name the program in FFMPEG_PATH");
+        assertEquals([error.name, (error as MissingCommandError).exitCode], ["MissingCommandError", 2]);
+      } finally {
+        before === undefined ? Deno.env.delete("FFMPEG_PATH") : Deno.env.set("FFMPEG_PATH", before);
+      }
+    });
+  },
 });

@@ -3,6 +3,7 @@ import { CorruptClipError, type DecodedView, type DecodeRequest } from "../../de
 import { DecoderLanes } from "../../decoders/lanes.ts";
 import { LibavDecoder } from "../../decoders/libav.ts";
 import { eventually } from "../_child.ts";
+import { testInOwnProcess } from "../_own_process.ts";
 import { inTempDir, makeClip } from "./_clips.ts";
 
 const settings = {
@@ -193,24 +194,27 @@ Deno.test("a clip that takes too much memory is refused and costs its process al
   assertThrows(() => new DecoderLanes({ memoryBytes: 1e6 }), RangeError, "needs at least 128 MiB, got 1000000 bytes");
 });
 
-Deno.test("views cross through a file without a name, or through the pipe where no file can be made", async () => {
-  await inTempDir(async (folder) => {
-    const large = request(makeClip(`${folder}/a.mp4`, 20), { size: 224 });
-    using here = new LibavDecoder();
-    const expected = here.decodeSync(large);
-    const before = Deno.env.get("TMPDIR");
-    await Deno.mkdir(`${folder}/files`);
-    for (const place of ["files", "none"]) {
-      Deno.env.set("TMPDIR", `${folder}/${place}`);
-      try {
-        await using lanes = new DecoderLanes({ lanes: 1 });
-        for (let i = 0; i < 3; i++) assertEquals(await lanes.decode(large), expected);
-        if (place === "files") assertEquals([...Deno.readDirSync(`${folder}/files`)], []);
-      } finally {
-        before === undefined ? Deno.env.delete("TMPDIR") : Deno.env.set("TMPDIR", before);
+testInOwnProcess(import.meta.filename!, {
+  name: "views cross through a file without a name, or through the pipe where no file can be made",
+  async fn() {
+    await inTempDir(async (folder) => {
+      const large = request(makeClip(`${folder}/a.mp4`, 20), { size: 224 });
+      using here = new LibavDecoder();
+      const expected = here.decodeSync(large);
+      const before = Deno.env.get("TMPDIR");
+      await Deno.mkdir(`${folder}/files`);
+      for (const place of ["files", "none"]) {
+        Deno.env.set("TMPDIR", `${folder}/${place}`);
+        try {
+          await using lanes = new DecoderLanes({ lanes: 1 });
+          for (let i = 0; i < 3; i++) assertEquals(await lanes.decode(large), expected);
+          if (place === "files") assertEquals([...Deno.readDirSync(`${folder}/files`)], []);
+        } finally {
+          before === undefined ? Deno.env.delete("TMPDIR") : Deno.env.set("TMPDIR", before);
+        }
       }
-    }
-  });
+    });
+  },
 });
 
 Deno.test({

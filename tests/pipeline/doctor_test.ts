@@ -165,8 +165,9 @@ Deno.test("an accelerator that cannot work is named with the first thing that is
   assertMatch(acceleratorObstacle("tpu", { ...facts, opens: () => false, plugin: () => undefined })!, /install libtpu/);
 });
 
-Deno.test("TensorFlow.js is tried and measured in a child process, as the doctor does it", async () => {
-  const { found, measured } = await systemProbes({ cache: ".", measure: true }).tfjs();
+Deno.test("TensorFlow.js is tried and measured in a child process", async () => {
+  // A busy machine needs longer than the doctor waits for numbers.
+  const { found, measured } = await tryInChild("tfjs", { folder: ".", measureMs: 60_000 });
   assertMatch(found, /^TensorFlow\.js .* backend, multiplies/);
   for (const name of ["f32ProductGflops", "stepGflops", "stepClipsPerSecond"] as const) assert(measured![name]! > 0);
 });

@@ -5,7 +5,11 @@ import { cudaLibraries } from "../../../models/runtime/_cuda_plugin.ts";
 import { CUDA_WHEELS } from "../../../models/runtime/_cuda_wheels.ts";
 import { autoDevice } from "../../../models/runtime/open_engine.ts";
 import { fetchPlugin, findPlugin, PluginError } from "../../../models/runtime/plugin.ts";
+import { testsInOwnProcess } from "../../_own_process.ts";
 import { withCommands } from "./_wheels.ts";
+
+// They change PATH and the variables that name plugins and folders.
+const test = testsInOwnProcess(import.meta.filename!);
 
 const MEMBER = "jax_plugins/xla_cuda13/xla_cuda_plugin.so";
 const here = { device: "cuda", opens: () => true } as const;
@@ -32,7 +36,7 @@ async function make(folder: string, files: readonly string[]): Promise<void> {
   }
 }
 
-Deno.test("the plugin of the active environment is found, and that of the Python on the path", async () => {
+test("the plugin of the active environment is found, and that of the Python on the path", async () => {
   const environment = await Deno.makeTempDir();
   try {
     const packages = join(environment, "lib", "python3.12", "site-packages");
@@ -55,7 +59,7 @@ Deno.test("the plugin of the active environment is found, and that of the Python
   }
 });
 
-Deno.test("libraries are opened each after those it needs, and only by the names that others ask for", async () => {
+test("libraries are opened each after those it needs, and only by the names that others ask for", async () => {
   const packages = await Deno.makeTempDir();
   try {
     const cuda = ["libcublas.so.13", "libcublasLt.so.13", "libcudart.so.13", "libcudart_static.a", "libcusolver.so.12"];
@@ -91,7 +95,7 @@ const PIP = `set -- $asked; while [ $# -gt 0 ]; do
   if [ "$1" = --target ]; then target=$2; fi; if [ "$1" = --requirement ]; then list=$2; fi; shift; done
 /bin/mkdir -p "$target/${dirname(MEMBER)}"; /bin/cp "$list" "$target/${MEMBER}"`;
 
-Deno.test("without an environment pip installs the pinned wheels, once, and checks their hashes", async () => {
+test("without an environment pip installs the pinned wheels, once, and checks their hashes", async () => {
   await withoutPython({ pip: PIP }, async ({ folder, calls }) => {
     const path = await fetchPlugin({ ...here, folder });
     assertEquals(path, join(folder, `jax-cuda13-pjrt-0.10.2-${CUDA_WHEELS[0]![3].slice(0, 12)}`, MEMBER));
@@ -109,7 +113,7 @@ Deno.test("without an environment pip installs the pinned wheels, once, and chec
   });
 });
 
-Deno.test("a failing installation says why and what to do, and leaves nothing", async () => {
+test("a failing installation says why and what to do, and leaves nothing", async () => {
   await withoutPython(
     { pip: "echo 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES' >&2; exit 1" },
     async ({ folder }) => {
@@ -121,7 +125,7 @@ Deno.test("a failing installation says why and what to do, and leaves nothing", 
   );
 });
 
-Deno.test("where there is no driver 2.2 GB are not fetched", async () => {
+test("where there is no driver 2.2 GB are not fetched", async () => {
   await withoutPython({ pip: "exit 1" }, async ({ folder, calls }) => {
     const driverless = () => fetchPlugin({ device: "cuda", folder, opens: () => false });
     await assertRejects(driverless, PluginError, "no NVIDIA driver (libcuda.so.1)");
@@ -129,7 +133,7 @@ Deno.test("where there is no driver 2.2 GB are not fetched", async () => {
   });
 });
 
-Deno.test("auto is the named plugin's device, else CUDA where it is, else the CPU", () => {
+test("auto is the named plugin's device, else CUDA where it is, else the CPU", () => {
   const never = () => {
     throw new Error("not asked");
   };

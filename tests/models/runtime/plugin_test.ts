@@ -11,7 +11,11 @@ import {
   NamedPluginError,
   PluginError,
 } from "../../../models/runtime/plugin.ts";
+import { testsInOwnProcess } from "../../_own_process.ts";
 import { sha256, smallWheel, withCommands } from "./_wheels.ts";
+
+// They change PATH and the variables that name plugins and folders.
+const test = testsInOwnProcess(import.meta.filename!);
 
 const { data, library, wheel } = smallWheel();
 
@@ -34,7 +38,7 @@ function names(folder: string): string[] {
   return [...Deno.readDirSync(folder)].map(({ name }) => name);
 }
 
-Deno.test("the library is fetched once, checked, and kept under its name, version and hash", async () => {
+test("the library is fetched once, checked, and kept under its name, version and hash", async () => {
   await withPip(data, async ({ folder, calls }) => {
     assertEquals(findPlugin({ folder, wheel }), undefined);
     const steps: FetchProgress[] = [];
@@ -52,7 +56,7 @@ Deno.test("the library is fetched once, checked, and kept under its name, versio
   });
 });
 
-Deno.test("a library that was cut short on the disk is fetched again", async () => {
+test("a library that was cut short on the disk is fetched again", async () => {
   await withPip(data, async ({ folder }) => {
     const path = await fetchPlugin({ folder, wheel });
     await Deno.truncate(path, 1000);
@@ -61,7 +65,7 @@ Deno.test("a library that was cut short on the disk is fetched again", async () 
   });
 });
 
-Deno.test("several processes may fetch at once", async () => {
+test("several processes may fetch at once", async () => {
   await withPip(data, async ({ folder }) => {
     const paths = await Promise.all([1, 2, 3].map(() => fetchPlugin({ folder, wheel })));
     assertEquals(new Set(paths).size, 1);
@@ -81,7 +85,7 @@ const wrong: [string, Uint8Array<ArrayBuffer>, Partial<typeof wheel>, string][] 
   ["another library in the wheel", data, { memberSha256: "0".repeat(64) }, `expected ${"0".repeat(64)}`],
 ];
 for (const [what, bytes, changed, message] of wrong) {
-  Deno.test(`${what} is refused and not kept`, async () => {
+  test(`${what} is refused and not kept`, async () => {
     await withPip(bytes, async ({ folder }) => {
       const error = await assertRejects(() => fetchPlugin({ folder, wheel: { ...wheel, ...changed } }), PluginError);
       assertStringIncludes(error.message, message);
@@ -91,7 +95,7 @@ for (const [what, bytes, changed, message] of wrong) {
   });
 }
 
-Deno.test("a failing download says what the installer says and what to do", async () => {
+test("a failing download says what the installer says and what to do", async () => {
   const pip = `echo 'WARNING: Retrying' >&2; echo 'ERROR: No matching distribution found for plug==1.2.3' >&2; exit 1`;
   await withCommands({ pip }, async ({ folder }) => {
     const error = await assertRejects(() => fetchPlugin({ folder, wheel }), PluginError);
@@ -101,20 +105,20 @@ Deno.test("a failing download says what the installer says and what to do", asyn
   });
 });
 
-Deno.test("without pip, uv runs it", async () => {
+test("without pip, uv runs it", async () => {
   await withCommands({ uv: "exit 7" }, async ({ folder, calls }) => {
     await assertRejects(() => fetchPlugin({ folder, wheel }), PluginError, "uv tool run pip could not download");
     assertStringIncludes(calls().at(-1)!, "/uv tool run pip download");
   });
 });
 
-Deno.test("without pip and uv the error says so", async () => {
+test("without pip and uv the error says so", async () => {
   await withCommands({}, async ({ folder }) => {
     await assertRejects(() => fetchPlugin({ folder, wheel }), PluginError, "neither pip nor uv is installed here");
   });
 });
 
-Deno.test("an interrupted download ends at once and leaves nothing", async () => {
+test("an interrupted download ends at once and leaves nothing", async () => {
   await withCommands({ pip: "exec /bin/sleep 60" }, async ({ folder }) => {
     const { signal } = new class extends AbortController {
       timer = setTimeout(() => this.abort(), 300);
@@ -124,7 +128,7 @@ Deno.test("an interrupted download ends at once and leaves nothing", async () =>
   });
 });
 
-Deno.test("a plugin named by the environment goes first, and must be there", async () => {
+test("a plugin named by the environment goes first, and must be there", async () => {
   await withCommands({}, async ({ folder }) => {
     const path = new URL(import.meta.url).pathname;
     Deno.env.set("TUBELET_PJRT_PLUGIN", path);
@@ -137,14 +141,14 @@ Deno.test("a plugin named by the environment goes first, and must be there", asy
   });
 });
 
-Deno.test("a TPU's plugin is not fetched: the error says what to install", async () => {
+test("a TPU's plugin is not fetched: the error says what to install", async () => {
   await withCommands({}, async () => {
     await assertRejects(() => fetchPlugin({ device: "tpu" }), PluginError, "install libtpu into the active Python");
     await assertRejects(() => openEngine({ device: "tpu" }), PluginError, "No XLA plugin for tpu");
   });
 });
 
-Deno.test("where XLA cannot be had, auto takes TensorFlow.js and says why in one line", async () => {
+test("where XLA cannot be had, auto takes TensorFlow.js and says why in one line", async () => {
   await withCommands({}, async ({ folder }) => {
     const before = Deno.env.get("XDG_CACHE_HOME");
     Deno.env.set("XDG_CACHE_HOME", folder);
@@ -163,7 +167,7 @@ Deno.test("where XLA cannot be had, auto takes TensorFlow.js and says why in one
   });
 });
 
-Deno.test("members are unpacked whether stored or deflated; what is no zip file is refused", async () => {
+test("members are unpacked whether stored or deflated; what is no zip file is refused", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const [file, into] = [join(folder, "a.whl"), join(folder, "out")];

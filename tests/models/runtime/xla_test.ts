@@ -218,7 +218,7 @@ Deno.test({
   },
 });
 
-Deno.test({
+testInOwnProcess(import.meta.filename!, {
   name: "runs started without waiting happen in their order, and what they use may be disposed of at once",
   ignore,
   async fn() {

@@ -51,10 +51,19 @@ async function writeAll(set: FramesSet): Promise<void> {
   }
 }
 
-/** Descriptors of this process; undefined where the system does not list them. */
-function openFiles(): number | undefined {
+/** How many files below a folder are open, whatever other tests of this process do; undefined where the system does not tell. */
+function openFiles(folder: string): number | undefined {
+  const pathOf = (fd: string) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      // Closed since it was listed.
+      return "";
+    }
+  };
   try {
-    return [...Deno.readDirSync("/proc/self/fd")].length;
+    const below = `${Deno.realPathSync(folder)}/`;
+    return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => pathOf(name).startsWith(below)).length;
   } catch {
     return undefined;
   }
@@ -65,7 +74,7 @@ Deno.test("a set of ten thousand shards is read at any row with a few dozen open
     using made = createFramesSet(cache, { ...FRAMES, items: SHARDS, rowsPerShard: 1 });
     await writeAll(made);
     writeManifest(made);
-    const before = openFiles();
+    const before = openFiles(cache);
     using set = openFramesSet(made.folder);
     assertEquals([set.shards, set.goodItems().length], [SHARDS, SHARDS]);
     const into = new Uint8Array(96);
@@ -75,7 +84,7 @@ Deno.test("a set of ten thousand shards is read at any row with a few dozen open
       else await set.readRow("/cubes", row, into);
       assertEquals(into, cubesOf(row));
     }
-    const after = openFiles();
+    const after = openFiles(cache);
     if (before === undefined || after === undefined) return console.log("open files are not counted here");
     assert(after - before <= 64 + 4, `${after - before} more files are open`);
     assert(after - before >= 32, "The files that were read are closed again each time");
