@@ -1,8 +1,9 @@
 /** MAE's image checkpoints beside the networks that they hold: what an encoder leaves out, and stored position tables. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { isLeftOut } from "../../models/checkpoints/left_out.ts";
 import { fitPositions } from "../../models/checkpoints/positions.ts";
 import { SafetensorsFile } from "../../models/checkpoints/safetensors.ts";
+import { initialParameters } from "../../models/parameters.ts";
 import { teacherForward } from "../../models/teacher.ts";
 import { readEncoder } from "../../pipeline/training/encoder_weights.ts";
 import { goldenJson, goldenPath, goldenTest } from "./_golden.ts";
@@ -29,7 +30,7 @@ goldenTest("the position table of an image checkpoint fits with and without its 
 });
 
 goldenTest(
-  "an image checkpoint of MAE is a teacher of images as it is, with its own position table",
+  "an image checkpoint of MAE is a teacher of images as it is; its position table is the one that MAE's formula gives",
   FILES,
   async () => {
     const { config } = await goldenJson<MaeCase>("image-mae.json"), sizes = sizesOf(config);
@@ -45,8 +46,12 @@ goldenTest(
       uniforms: (count) => new Float64Array(count),
       warn: (message) => assert(false, message),
     });
-    for (const { name, shape } of [...forward.parameters, ...forward.frozen]) {
+    for (const { name, shape } of forward.parameters) {
       assertEquals(read.get(name)?.length, shape.reduce((a, b) => a * b, 1), name);
     }
+    await using file = await SafetensorsFile.open(goldenPath("image-mae-official.safetensors"));
+    const table = await file.readFloats("pos_embed"), [fixed] = initialParameters(forward.frozen, () => []).values();
+    assertEquals(read.has(forward.frozen[0]!.name), false);
+    table.forEach((value, i) => assertAlmostEquals(fixed![i] as number, value, 1e-6));
   },
 );
