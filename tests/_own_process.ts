@@ -1,6 +1,7 @@
 /**
  * Tests that need a process of their own: they look at its memory, which parallel test files would share, or call code
- * that ends or stops the process where it fails, or change its environment variables.
+ * that ends or stops the process where it fails, change its environment variables or
+ * look at its child processes.
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { basename } from "node:path";
@@ -27,13 +28,19 @@ export function testInOwnProcess(
   Deno.test({ ...test, fn });
 }
 
+/** The forms of `Deno.test` that the tests use. */
+interface Register {
+  (name: string, fn: () => void | Promise<void>): void;
+  (test: Deno.TestDefinition): void;
+}
+
 /**
  * `Deno.test` for a file all of whose tests run in one process of its own, which the run of all tests shows as one test.
  *
  * @param file `import.meta.filename` of the test file.
  */
-export function testsInOwnProcess(file: string): (name: string, fn: () => void | Promise<void>) => void {
-  if (Deno.env.get(VARIABLE) === file) return (name, fn) => Deno.test(name, fn);
+export function testsInOwnProcess(file: string): Register {
+  if (Deno.env.get(VARIABLE) === file) return Deno.test;
   Deno.test(`all tests of ${basename(file)} pass in a process of their own`, async () => {
     const env = { [VARIABLE]: file, NO_COLOR: "1" };
     const { code, out, error } = await runDeno(["test", "-A", "--no-check", file], { env });

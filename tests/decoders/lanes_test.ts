@@ -3,8 +3,11 @@ import { CorruptClipError, type DecodedView, type DecodeRequest } from "../../de
 import { DecoderLanes } from "../../decoders/lanes.ts";
 import { LibavDecoder } from "../../decoders/libav.ts";
 import { eventually } from "../_child.ts";
-import { testInOwnProcess } from "../_own_process.ts";
+import { testsInOwnProcess } from "../_own_process.ts";
 import { inTempDir, makeClip } from "./_clips.ts";
+
+// The lanes of tests that run beside these are children of the same process.
+const test = testsInOwnProcess(import.meta.filename!);
 
 const settings = {
   sampling: { kind: "uniform", frames: 16 },
@@ -52,7 +55,7 @@ function readyLane(): Promise<number> {
 
 const onLinux = { ignore: Deno.build.os !== "linux" };
 
-Deno.test("lanes give what a decoder in this process gives, answers going to their own requests", async () => {
+test("lanes give what a decoder in this process gives, answers going to their own requests", async () => {
   await inTempDir(async (folder) => {
     const requests = Array.from(
       { length: 12 },
@@ -70,7 +73,7 @@ Deno.test("lanes give what a decoder in this process gives, answers going to the
   });
 });
 
-Deno.test("a view of megabytes arrives whole in the buffer that was given", async () => {
+test("a view of megabytes arrives whole in the buffer that was given", async () => {
   await inTempDir(async (folder) => {
     const large = request(makeClip(`${folder}/a.mp4`, 20), { size: 224 });
     using here = new LibavDecoder();
@@ -82,7 +85,7 @@ Deno.test("a view of megabytes arrives whole in the buffer that was given", asyn
   });
 });
 
-Deno.test("errors of a clip cross with reason, detail and offset, and the lane goes on", async () => {
+test("errors of a clip cross with reason, detail and offset, and the lane goes on", async () => {
   await inTempDir(async (folder) => {
     const bytes = await Deno.readFile(makeClip(`${folder}/a.mp4`, 60));
     await Deno.writeFile(`${folder}/cut.mp4`, bytes.subarray(0, 1000));
@@ -98,7 +101,7 @@ Deno.test("errors of a clip cross with reason, detail and offset, and the lane g
   });
 });
 
-Deno.test("a request that makes no sense is refused before any process starts", async () => {
+test("a request that makes no sense is refused before any process starts", async () => {
   await using lanes = new DecoderLanes({ lanes: 1 });
   await assertRejects(() => lanes.decode(request("a.mp4", { patch: 15 })), RangeError, "patch size 15");
   await assertRejects(() => lanes.decode(request("a.mp4"), new Uint8Array(3)), RangeError, "has 3 bytes");
@@ -107,7 +110,7 @@ Deno.test("a request that makes no sense is refused before any process starts", 
   assertThrows(() => new DecoderLanes({ deadlineMs: 0 }), RangeError, "got 0 ms");
 });
 
-Deno.test("a clip past its deadline is timed out, its process replaced, and the next ones are decoded", async () => {
+test("a clip past its deadline is timed out, its process replaced, and the next ones are decoded", async () => {
   await inTempDir(async (folder) => {
     // Decoding takes longer than a millisecond, however fast the machine: 4096 pictures have to be written.
     const long = request(makeClip(`${folder}/long.mp4`, 1), { sampling: { kind: "uniform", frames: 2048 }, size: 64 });
@@ -119,7 +122,7 @@ Deno.test("a clip past its deadline is timed out, its process replaced, and the 
   });
 });
 
-Deno.test({
+test({
   name: "a process that dies after it decoded others costs no clip",
   ...onLinux,
   async fn() {
@@ -137,7 +140,7 @@ Deno.test({
   },
 });
 
-Deno.test({
+test({
   name: "a process that dies of its first clip fails that clip and no other",
   ...onLinux,
   async fn() {
@@ -159,7 +162,7 @@ Deno.test({
   },
 });
 
-Deno.test({
+test({
   name: "a process that stands still is timed out, and the clips that wait for it are decoded by another",
   ...onLinux,
   async fn() {
@@ -179,7 +182,7 @@ Deno.test({
   },
 });
 
-Deno.test("a clip that takes too much memory is refused and costs its process alone", async () => {
+test("a clip that takes too much memory is refused and costs its process alone", async () => {
   await inTempDir(async (folder) => {
     const path = makeClip(`${folder}/a.mp4`, 16);
     await using lanes = new DecoderLanes({ lanes: 1, memoryBytes: 2 ** 28 });
@@ -194,7 +197,7 @@ Deno.test("a clip that takes too much memory is refused and costs its process al
   assertThrows(() => new DecoderLanes({ memoryBytes: 1e6 }), RangeError, "needs at least 128 MiB, got 1000000 bytes");
 });
 
-testInOwnProcess(import.meta.filename!, {
+test({
   name: "views cross through a file without a name, or through the pipe where no file can be made",
   async fn() {
     await inTempDir(async (folder) => {
@@ -217,7 +220,7 @@ testInOwnProcess(import.meta.filename!, {
   },
 });
 
-Deno.test({
+test({
   name: "closing and aborting reject what is under way and leave no process",
   ...onLinux,
   async fn() {
@@ -248,7 +251,7 @@ Deno.test({
   },
 });
 
-Deno.test({
+test({
   name: "lanes end with a parent that is killed, and do not inherit its allocator settings",
   ...onLinux,
   async fn() {
