@@ -1,7 +1,6 @@
 /**
- * Tests that need a process of their own: they look at its memory, which parallel test files would share, or call code
- * that ends or stops the process where it fails, change its environment variables or
- * look at its child processes.
+ * Tests that need a process of their own: they look at its memory or its child processes, which parallel test files would
+ * share, change its environment variables, or call code that ends or stops the process where it fails.
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { basename } from "node:path";

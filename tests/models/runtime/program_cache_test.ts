@@ -1,4 +1,5 @@
 /** Compiled programs on disk: what is kept, what is dropped, and that a program read back is the one that was written. */
+import { testInOwnProcess } from "../../_own_process.ts";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "node:path";
 import { processorFeatures } from "../../../models/runtime/_processor.ts";
@@ -183,9 +184,9 @@ Deno.test("processes that compile one program at once leave one whole file", asy
   });
 });
 
-Deno.test("the variable names another folder, or switches the cache off", async () => {
-  const before = Deno.env.get(PROGRAM_CACHE_VARIABLE);
-  try {
+testInOwnProcess(import.meta.filename!, {
+  name: "the variable names another folder, or switches the cache off",
+  async fn() {
     await inFolder(async (folder) => {
       Deno.env.set(PROGRAM_CACHE_VARIABLE, folder);
       await userProgramCache()!.get(key, compiler("a", []));
@@ -193,10 +194,7 @@ Deno.test("the variable names another folder, or switches the cache off", async 
     });
     Deno.env.set(PROGRAM_CACHE_VARIABLE, "off");
     assertEquals(userProgramCache(), undefined);
-  } finally {
-    if (before === undefined) Deno.env.delete(PROGRAM_CACHE_VARIABLE);
-    else Deno.env.set(PROGRAM_CACHE_VARIABLE, before);
-  }
+  },
 });
 
 const engine = await optimizingXlaEngine() as XlaEngine | undefined;
@@ -260,7 +258,7 @@ Deno.test({
     }),
 });
 
-Deno.test({
+testInOwnProcess(import.meta.filename!, {
   name: "a program that calls oneDNN is never asked for its bytes, nor is any under flags that put such calls in",
   ignore,
   fn: () =>
@@ -283,19 +281,13 @@ Deno.test({
       using __ = await new XlaEngine(client, { oneDnn: [] }, undefined, kept).compile(large);
       assertEquals(asked.length, 1);
 
-      const before = Deno.env.get("XLA_FLAGS");
       const plugin = await fetchPlugin();
-      try {
-        Deno.env.delete("XLA_FLAGS");
-        const plain = programIdentity(engine!.client, plugin)!;
-        Deno.env.set("XLA_FLAGS", "--xla_cpu_enable_fast_math=true");
-        assertNotEquals(programKey(programIdentity(engine!.client, plugin)!), programKey(plain));
-        Deno.env.set("XLA_FLAGS", "--xla_cpu_use_onednn=true");
-        assertEquals(programIdentity(engine!.client, plugin), undefined);
-      } finally {
-        if (before === undefined) Deno.env.delete("XLA_FLAGS");
-        else Deno.env.set("XLA_FLAGS", before);
-      }
+      Deno.env.delete("XLA_FLAGS");
+      const plain = programIdentity(engine!.client, plugin)!;
+      Deno.env.set("XLA_FLAGS", "--xla_cpu_enable_fast_math=true");
+      assertNotEquals(programKey(programIdentity(engine!.client, plugin)!), programKey(plain));
+      Deno.env.set("XLA_FLAGS", "--xla_cpu_use_onednn=true");
+      assertEquals(programIdentity(engine!.client, plugin), undefined);
     }),
 });
 
