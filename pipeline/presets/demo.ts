@@ -4,10 +4,10 @@
  *
  * Launch:   deno task pretrain-video
  * Hardware: two CPU cores
- * Time:     6 min 31 s in a fresh clone on an AMD EPYC without AVX-512, with 50 instead of 80 epochs of fine-tuning
- * Expect:   the distilled student above the same network from random weights, both above chance (12.5 %): 75.4 against
- *           56.4 %, 68.3 against 63.7 %, 69.6 against 65.2 % for seeds 0 to 2 (1,000 validation clips, standard error
- *           about 1.5 points). Nothing is gained while the pixel loss is on its plateau, near 1.
+ * Time:     6 min 24 s on an AMD EPYC without AVX-512, packages and plugin fetched before
+ * Expect:   both networks above chance (12.5 %). The distilled student against the same network from random weights:
+ *           76.5 to 56.4 %, 54.8 to 63.7 %, 68.9 to 65.2 % for seeds 0 to 2 (1,000 validation clips, standard error about
+ *           1.5 points; docs/evidence.md). Nothing is gained while the pixel loss is on its plateau, near 1.
  */
 import type { Preset } from "./preset.ts";
 
