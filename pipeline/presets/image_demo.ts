@@ -5,7 +5,9 @@
  * Launch:   deno task pretrain-image
  * Hardware: two CPU cores
  * Time:     about 6 minutes, reckoned from the processor time of a step and not measured as a whole
- * Expect:   the distilled student above the same network from random weights, both above chance (10 %)
+ * Expect:   75.6 % for the distilled student, 64.3 % for the same network from random weights, 10 % by guessing; linear
+ *           probes of the frozen networks 74.4 and 33.4 % (seed 0 alone, 1,000 validation pictures, standard error about
+ *           1.4 points)
  *
  * Sizes, masks, rates and epochs are our choice, after those of the moving digits (`demo.ts`).
  */
