@@ -14,7 +14,6 @@ export type PictureKind = "jpeg" | "png" | "webp" | "bmp";
 
 /** A picture's file. */
 export interface PictureFile {
-  kind: PictureKind;
   bytes: Uint8Array<ArrayBuffer>;
   /** As stored, pixels. */
   width: number;
@@ -83,7 +82,7 @@ export function readPicture({ path, sampling, span }: DecodeRequest, kind: Pictu
     throw new CorruptClipError(path, "unsupported-codec", `a picture of ${width}x${height} pixels, ${limit}`);
   }
   if (!end) throw new CorruptClipError(path, "truncated", "it ends in the middle of its picture", bytes.length);
-  return { kind, bytes, width, height };
+  return { bytes, width, height };
 }
 
 /** What a header says: width and height where they were found, and whether the file reaches the end of its picture. */

@@ -35,9 +35,15 @@ export interface DemoFolder {
  *
  * @param demo What it consists of.
  * @param makeMissing Writes the clips that are not there.
+ * @param clips Clips in both lists.
+ * @returns Where its lists are.
  * @throws {ListError} The folder holds a demo of other settings.
  */
-export async function fillDemoFolder(demo: DemoFolder, makeMissing: () => Promise<void>): Promise<void> {
+export async function fillDemoFolder(
+  demo: DemoFolder,
+  clips: number,
+  makeMissing: () => Promise<void>,
+): Promise<DemoLists> {
   const { folder, kind, settings, lists, classes } = demo;
   const [started, whole] = [`${kind}.partial.json`, `${kind}.json`];
   const mark = JSON.stringify(settings, null, 2) + "\n";
@@ -47,10 +53,14 @@ export async function fillDemoFolder(demo: DemoFolder, makeMissing: () => Promis
 
   await makeMissing();
 
-  if (isWhole) return;
-  for (const part of ["train", "val"] as const) await replaceFile(`${folder}/${part}.csv`, lists[part]);
-  await replaceFile(`${folder}/classes.txt`, classes.map((name) => name + "\n").join(""));
-  await Deno.rename(`${folder}/${started}`, `${folder}/${whole}`);
+  const [train, val] = [`${folder}/train.csv`, `${folder}/val.csv`];
+  if (!isWhole) {
+    await replaceFile(train, lists.train);
+    await replaceFile(val, lists.val);
+    await replaceFile(`${folder}/classes.txt`, classes.map((name) => name + "\n").join(""));
+    await Deno.rename(`${folder}/${started}`, `${folder}/${whole}`);
+  }
+  return { root: folder, train, val, classes, clips };
 }
 
 /** Whether a clip is there; what is being written has another name. */

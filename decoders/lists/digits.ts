@@ -68,14 +68,7 @@ export async function makeDigits(options: DigitsOptions): Promise<DemoLists> {
   const parts: [DigitPart, number][] = [["train", trainClips], ["val", valClips]];
   const lists = { train: listText("train", trainClips), val: listText("val", valClips) };
   const demo = { folder, kind: "digits", settings, lists, classes: MOTIONS };
-  await fillDemoFolder(demo, () => makeMissing(options, parts));
-  return {
-    root: folder,
-    train: `${folder}/train.csv`,
-    val: `${folder}/val.csv`,
-    classes: MOTIONS,
-    clips: trainClips + valClips,
-  };
+  return await fillDemoFolder(demo, trainClips + valClips, () => makeMissing(options, parts));
 }
 
 function checkOptions(options: DigitsOptions): void {

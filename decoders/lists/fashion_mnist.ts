@@ -66,14 +66,7 @@ export async function makeFashionMnist(options: FashionOptions): Promise<DemoLis
   const settings = { version: VERSION, trainClips, valClips, seed, pictures: FASHION_FILES };
   const lists = { train: listText("train", trainClips), val: listText("val", valClips) };
   const demo = { folder, kind: "fashion-mnist", settings, lists, classes: FASHION_CLASSES };
-  await fillDemoFolder(demo, () => writeMissing(options, parts));
-  return {
-    root: folder,
-    train: `${folder}/train.csv`,
-    val: `${folder}/val.csv`,
-    classes: FASHION_CLASSES,
-    clips: trainClips + valClips,
-  };
+  return await fillDemoFolder(demo, trainClips + valClips, () => writeMissing(options, parts));
 }
 
 /** Path of a picture from the demo's folder. */

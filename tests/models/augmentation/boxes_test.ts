@@ -145,14 +145,11 @@ const drawn = {
   cut_box: Float32Array.of(...[0, 3, 2, 3], ...[0, 3, 2, 3]),
 };
 
-for (const [name, open] of [["XLA", xlaEngine], ["TensorFlow.js", tfjsEngine]] as const) {
+for (const [name, engine] of [["XLA", await xlaEngine()], ["TensorFlow.js", await tfjsEngine()]] as const) {
   Deno.test({
     name: `${name} augments as the reference does, all at once`,
-    sanitizeResources: false,
-    sanitizeOps: false,
+    ignore: engine === undefined,
     fn: async () => {
-      const engine = await open();
-      if (!engine) return;
       const { seen } = augment(input("cubes", [2, TOKENS, VALUES], "u8"), everything, layout, "f32");
       const found = await computed(seen((clips) => clips), drawn, engine);
       const wanted = await computed(seen((clips) => clips), drawn);
