@@ -2,19 +2,26 @@
  * A decoder lane: a process that decodes the clips it is asked for on stdin, one after the other, and answers on stdout.
  * It ends when its input ends, and so with the process that started it.
  */
-import { type ClipDecoder, CorruptClipError, type DecodedView, type DecodeRequest, viewLayout } from "./decoder.ts";
+import {
+  type ClipDecoder,
+  CorruptClipError,
+  type DecodedView,
+  type DecodeRequest,
+  decodeViews,
+  viewLayout,
+  type ViewOutcome,
+} from "./decoder.ts";
 import { messageHead, MessageReader } from "./_messages.ts";
 import { openSlots, writeSlot } from "./_slots.ts";
 
-/** What is asked of a lane. */
+/** What is asked of a lane: views of one clip. */
 export interface LaneRequest {
   id: number;
-  request: DecodeRequest;
+  requests: DecodeRequest[];
 }
 
-/** A view without its cubes, as JSON; they lie in the slot of the request's number, or follow as the payload. */
+/** A view without its cubes, as JSON. */
 export interface LaneView extends Omit<DecodedView, "cubes" | "frames" | "ptsUs"> {
-  inSlot: boolean;
   frames: number[];
   /** As texts: JSON has no 64-bit integers. */
   ptsUs: string[];
@@ -30,8 +37,17 @@ export interface LaneError {
   clip?: Pick<CorruptClipError, "reason" | "detail" | "byteOffset">;
 }
 
-/** What a lane answers; `ready` once, before anything else. */
-export type LaneAnswer = { ready: true } | { id: number; view: LaneView } | { id: number; error: LaneError };
+/** A view, or why there is none. */
+export type LaneOutcome = { view: LaneView } | { error: LaneError };
+
+/**
+ * What a lane answers; `ready` once, before anything else. The cubes of the views, one after the other, lie in the slot of
+ * the request's number, or follow as the payload.
+ */
+export type LaneAnswer =
+  | { ready: true }
+  | { id: number; outcomes: LaneOutcome[]; inSlot: boolean }
+  | { id: number; error: LaneError };
 
 async function openDecoder(name: string | undefined, deadlineMs: number): Promise<ClipDecoder> {
   switch (name) {
@@ -53,6 +69,12 @@ function errorContent(error: unknown): LaneError {
   return { name, message, clip: { reason, detail, byteOffset } };
 }
 
+function outcomeContent(outcome: ViewOutcome): LaneOutcome {
+  if (outcome instanceof CorruptClipError) return { error: errorContent(outcome) };
+  const { cubes: _, frames, ptsUs, ...rest } = outcome;
+  return { view: { ...rest, frames: [...frames], ptsUs: Array.from(ptsUs, String) } };
+}
+
 function answer(content: LaneAnswer, payload: Uint8Array = new Uint8Array(0)): void {
   for (let bytes of [messageHead(content, payload.length), payload]) {
     while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
@@ -64,14 +86,15 @@ async function serve(decoder: ClipDecoder, slots: Deno.FsFile | null): Promise<v
   let memory = new Uint8Array(0);
   answer({ ready: true });
   for (let message = await requests.next(); message !== null; message = await requests.next()) {
-    const { id, request } = message.content;
+    const { id, requests } = message.content;
     try {
-      const { bytes } = viewLayout(request);
-      if (memory.length !== bytes) memory = new Uint8Array(bytes);
-      const { cubes, frames, ptsUs, ...rest } = await decoder.decode(request, memory);
-      const inSlot = writeSlot(slots, id, cubes);
-      const view = { ...rest, inSlot, frames: [...frames], ptsUs: Array.from(ptsUs, String) };
-      answer({ id, view }, inSlot ? undefined : cubes);
+      const sizes = requests.map((request) => viewLayout(request).bytes), ends = [0];
+      for (const bytes of sizes) ends.push(ends.at(-1)! + bytes);
+      if (memory.length < ends.at(-1)!) memory = new Uint8Array(ends.at(-1)!);
+      const into = requests.map((_, i) => memory.subarray(ends[i]!, ends[i + 1]!));
+      const outcomes = (await decodeViews(decoder, requests, into)).map(outcomeContent);
+      const cubes = memory.subarray(0, ends.at(-1)!), inSlot = writeSlot(slots, id, cubes);
+      answer({ id, outcomes, inSlot }, inSlot ? undefined : cubes);
     } catch (error) {
       answer({ id, error: errorContent(error) });
     }

@@ -3,9 +3,9 @@
  * a clip passes its deadline. What has ended stays ended; `lanes.ts` starts another.
  */
 import { fileURLToPath } from "node:url";
-import { CorruptClipError, type DecodedView, type DecodeRequest } from "./decoder.ts";
+import { clipErrorOrThrow, CorruptClipError, type DecodeRequest, type ViewOutcome } from "./decoder.ts";
 import { ffmpegCommands } from "./_ffmpeg_paths.ts";
-import type { LaneAnswer, LaneError, LaneRequest, LaneView } from "./_lane.ts";
+import type { LaneAnswer, LaneError, LaneOutcome, LaneRequest } from "./_lane.ts";
 import { messageHead, MessageReader, TOO_MUCH_MEMORY } from "./_messages.ts";
 import { Slots } from "./_slots.ts";
 
@@ -19,12 +19,12 @@ export interface LaneOptions {
   memoryBytes: number;
 }
 
-/** A request and where its answer goes. */
+/** Views of one clip and where the answer goes. */
 export interface Job {
-  request: DecodeRequest;
-  /** Receives the cubes. */
-  cubes: Uint8Array;
-  resolve: (view: DecodedView) => void;
+  requests: readonly [DecodeRequest, ...DecodeRequest[]];
+  /** Receives the cubes of each. */
+  into: readonly Uint8Array[];
+  resolve: (views: ViewOutcome[]) => void;
   reject: (error: unknown) => void;
 }
 
@@ -86,7 +86,7 @@ export class LaneProcess {
   /** Gives the lane another job. */
   give(job: Job): void {
     this.#jobs.push(job);
-    const message: LaneRequest = { id: this.#sent++, request: job.request };
+    const message: LaneRequest = { id: this.#sent++, requests: [...job.requests] };
     this.#input.write(messageHead(message)).catch(() => {}); // a process that is gone is noticed where it is read
     if (this.#jobs.length === 1) this.#setTimer();
   }
@@ -132,15 +132,15 @@ export class LaneProcess {
         this.#ready = true;
         this.#slots.hide();
       } else {
-        const job = this.#jobs[0]!;
-        if ("view" in content) {
-          if (content.view.inSlot) this.#slots.read(content.id, job.cubes);
-          else if (!await answers.payload(job.cubes)) return;
+        const job = this.#jobs[0]!, [{ path }] = job.requests;
+        if ("outcomes" in content) {
+          if (content.inSlot) this.#slots.read(content.id, job.into);
+          else for (const cubes of job.into) if (!await answers.payload(cubes)) return;
         }
         this.#jobs.shift();
         this.#answered++;
-        if ("view" in content) job.resolve(viewOf(content.view, job.cubes));
-        else job.reject(errorOf(content.error, job.request.path));
+        if ("error" in content) job.reject(errorOf(content.error, path));
+        else job.resolve(content.outcomes.map((outcome, i) => outcomeOf(outcome, job.into[i]!, path)));
         this.#onRoom();
       }
       this.#setTimer();
@@ -166,7 +166,7 @@ export class LaneProcess {
     if (this.#answered > 0 && !this.#late && broken === undefined) return jobs;
     const [head, ...left] = jobs;
     if (head === undefined) return left;
-    const { path } = head.request;
+    const [{ path }] = head.requests;
     if (this.#late) {
       const seconds = this.#options.deadlineMs / 1000;
       head.reject(new CorruptClipError(path, "timed-out", `decoding took longer than ${seconds} s`));
@@ -244,8 +244,10 @@ async function keepTail(stream: ReadableStream<Uint8Array>, onText: (tail: strin
   return tail.trim();
 }
 
-function viewOf({ inSlot: _, ...view }: LaneView, cubes: Uint8Array): DecodedView {
-  return { ...view, cubes, frames: Int32Array.from(view.frames), ptsUs: BigInt64Array.from(view.ptsUs, BigInt) };
+function outcomeOf(outcome: LaneOutcome, cubes: Uint8Array, path: string): ViewOutcome {
+  if ("error" in outcome) return clipErrorOrThrow(errorOf(outcome.error, path));
+  const { frames, ptsUs, ...rest } = outcome.view;
+  return { ...rest, cubes, frames: Int32Array.from(frames), ptsUs: BigInt64Array.from(ptsUs, BigInt) };
 }
 
 function errorOf({ name, message, exitCode, clip }: LaneError, path: string): Error {

@@ -8,35 +8,34 @@ import { pictureFile, readFrameFolder } from "./_frame_folder.ts";
 import { type PictureKind, readPicture } from "./_picture_file.ts";
 import { turnOf } from "./_rotation.ts";
 import { StillDecoder } from "./_still_decoder.ts";
-import type { ViewInProgress } from "./_view_in_progress.ts";
+import type { ClipInProgress } from "./_view_in_progress.ts";
 
 /**
  * @param request What to decode.
- * @param view Receives the pictures.
+ * @param clip Receives the pictures.
  * @throws {CorruptClipError} Pictures are missing, damaged, or change their size.
  */
-export function paintFrameFolder(request: DecodeRequest, view: ViewInProgress): void {
+export function paintFrameFolder(request: DecodeRequest, clip: ClipInProgress): void {
   const folder = readFrameFolder(request.path, request.listedFrames);
-  view.frameCount = folder.count;
-  const slots = view.choose(folder.count);
+  clip.frameCount = folder.count;
   using decoder = new StillDecoder(request.path, /png/i.test(folder.ending) ? "png" : "jpeg");
-  for (const [frame, places] of slots) {
+  for (const [frame, takers] of clip.choose(folder.count)) {
     const file = pictureFile(folder, frame);
     const name = file.split(/[\\/]/).at(-1)!;
-    decoder.decode(name, Deno.readFileSync(file), (picture) => view.add(picture, places, turnOf(null), 0n));
+    decoder.decode(name, Deno.readFileSync(file), (picture) => clip.add(picture, takers, turnOf(null), 0n));
   }
 }
 
 /**
  * @param request What to decode, a file that is a picture.
  * @param kind Its kind.
- * @param view Receives the picture.
+ * @param clip Receives the picture.
  * @throws {CorruptClipError} It is damaged, cut short or too large.
  */
-export function paintPicture(request: DecodeRequest, kind: PictureKind, view: ViewInProgress): void {
+export function paintPicture(request: DecodeRequest, kind: PictureKind, clip: ClipInProgress): void {
   const { bytes } = readPicture(request, kind);
-  view.frameCount = 1;
-  const slots = view.choose(1);
+  clip.frameCount = 1;
+  const takers = clip.choose(1).get(0)!;
   using decoder = new StillDecoder(request.path, kind);
-  decoder.decode("its picture", bytes, (picture) => view.add(picture, slots.get(0)!, turnOf(null), 0n));
+  decoder.decode("its picture", bytes, (picture) => clip.add(picture, takers, turnOf(null), 0n));
 }

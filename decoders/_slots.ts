@@ -1,10 +1,10 @@
 /**
- * Memory that a process shares with one of its decoder lanes: a temporary file, which takes a view in one call where a
- * pipe takes forty. It has lost its name by the time that it is used, so that nothing stays behind however the two end.
+ * Memory that a process shares with one of its decoder lanes: a temporary file, which takes views in one call where a
+ * pipe takes forty for each. It has lost its name by the time that it is used, so that nothing stays behind however the two end.
  * Where there can be none, or the disk is full, cubes go through the pipe.
  */
 
-/** Views in the file, which are also the requests that a lane holds at most: one at work, one that need not be awaited. */
+/** Requests whose views are in the file, which are also the requests that a lane holds at most: one at work, one that need not be awaited. */
 export const SLOTS = 2;
 
 /** Bytes from one slot to the next; the file has holes, so that only what is written takes room. */
@@ -45,14 +45,18 @@ export class Slots implements Disposable {
     }
   }
 
-  /** Fills `cubes` with those of a request. */
-  read(id: number, cubes: Uint8Array): void {
+  /** Fills the views of a request with their cubes. */
+  read(id: number, views: readonly Uint8Array[]): void {
     const file = this.#file!;
     file.seekSync(offsetOf(id), Deno.SeekMode.Start);
-    for (let at = 0; at < cubes.length;) {
-      const bytes = file.readSync(cubes.subarray(at));
-      if (bytes === null) throw new Error(`The slot of request ${id} ends after ${at} of ${cubes.length} bytes`);
-      at += bytes;
+    for (const [view, cubes] of views.entries()) {
+      for (let at = 0; at < cubes.length;) {
+        const bytes = file.readSync(cubes.subarray(at));
+        if (bytes === null) {
+          throw new Error(`The slot of request ${id} ends after ${at} of ${cubes.length} bytes of view ${view}`);
+        }
+        at += bytes;
+      }
     }
   }
 

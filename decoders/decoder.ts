@@ -57,6 +57,16 @@ export interface ClipDecoder {
    * @throws {RangeError} The request makes no sense.
    */
   decode(request: DecodeRequest, into?: Uint8Array): Promise<DecodedView>;
+  /**
+   * Decodes several views of one clip, reading it once where the decoder can. The views are those that {@linkcode decode}
+   * gives for each request alone, to the byte, and so are the errors. See {@linkcode decodeViews}.
+   *
+   * @param requests Views of one clip: path, part and listed frames are the same.
+   * @param into Receives the cubes of each.
+   * @returns For each request its view, or why it cannot be made.
+   * @throws {RangeError} A request makes no sense.
+   */
+  decodeViews?(requests: readonly DecodeRequest[], into: readonly Uint8Array[]): Promise<ViewOutcome[]>;
 }
 
 /** Why a clip could not be decoded, with what each reason means. */
@@ -94,6 +104,42 @@ export class CorruptClipError extends Error {
     readonly byteOffset: number | null = null,
   ) {
     super(`Cannot decode ${path} (${reason}): ${detail}${byteOffset === null ? "" : `, at byte ${byteOffset}`}`);
+  }
+}
+
+/** A view, or why it cannot be made. */
+export type ViewOutcome = DecodedView | CorruptClipError;
+
+/** Decodes several views of one clip, one after the other where the decoder knows no better way. */
+export async function decodeViews(
+  decoder: ClipDecoder,
+  requests: readonly DecodeRequest[],
+  into: readonly Uint8Array[],
+): Promise<ViewOutcome[]> {
+  if (decoder.decodeViews) return await decoder.decodeViews(requests, into);
+  const views: ViewOutcome[] = [];
+  for (const [i, request] of requests.entries()) {
+    views.push(await decoder.decode(request, into[i]).catch(clipErrorOrThrow));
+  }
+  return views;
+}
+
+/** Gives back what says that a clip cannot be decoded. @throws Any other error. */
+export function clipErrorOrThrow(error: unknown): CorruptClipError {
+  if (error instanceof CorruptClipError) return error;
+  throw error;
+}
+
+/**
+ * Checks that requests are views of one clip.
+ *
+ * @throws {RangeError} They are not, or there is none.
+ */
+export function checkOneClip(requests: readonly DecodeRequest[]): void {
+  const clipOf = ({ path, span, listedFrames }: DecodeRequest) =>
+    JSON.stringify([path, span?.start, span?.end, listedFrames]);
+  if (new Set(requests.map(clipOf)).size !== 1) {
+    throw new RangeError("Views can be decoded together if they are of one clip and the same part of it");
   }
 }
 

@@ -4,7 +4,16 @@
  * dies or grows too large after it had decoded others gives its clip to a fresh one. Answers come as they are ready:
  * whoever needs an order keeps the promises in order.
  */
-import { checkRequest, type ClipDecoder, type DecodedView, type DecodeRequest } from "./decoder.ts";
+import {
+  checkOneClip,
+  checkRequest,
+  type ClipDecoder,
+  clipErrorOrThrow,
+  CorruptClipError,
+  type DecodedView,
+  type DecodeRequest,
+  type ViewOutcome,
+} from "./decoder.ts";
 import { type Job, type LaneOptions, LaneProcess } from "./_lane_process.ts";
 import { SLOTS } from "./_slots.ts";
 
@@ -55,12 +64,32 @@ export class DecoderLanes implements ClipDecoder, AsyncDisposable {
    * @throws {RangeError} The request makes no sense.
    */
   async decode(request: DecodeRequest, into?: Uint8Array): Promise<DecodedView> {
-    const { cubes } = checkRequest(request, into);
-    if (this.#closed !== null) throw this.#closed.error;
-    const { promise, resolve, reject } = Promise.withResolvers<DecodedView>();
-    this.#queue.push({ request, cubes, resolve, reject });
-    this.#dispatch();
-    return await promise;
+    const [view] = await this.#ask([request], [checkRequest(request, into).cubes]);
+    if (view instanceof CorruptClipError) throw view;
+    return view!;
+  }
+
+  /**
+   * Decodes several views of one clip in one lane, which reads the clip once. Where the lane does not come through with
+   * all of them, within the time and the memory of one view, each is decoded alone.
+   *
+   * @param requests Views of one clip.
+   * @param into Receives the cubes of each; they belong to the decoder until the promise settles.
+   * @returns For each request its view, or why it cannot be made.
+   * @throws {RangeError} A request makes no sense.
+   */
+  async decodeViews(requests: readonly DecodeRequest[], into: readonly Uint8Array[]): Promise<ViewOutcome[]> {
+    checkOneClip(requests);
+    for (const [i, request] of requests.entries()) checkRequest(request, into[i]);
+    const [first, ...more] = requests as [DecodeRequest, ...DecodeRequest[]];
+    try {
+      return await this.#ask([first, ...more], into);
+    } catch (error) {
+      const bad = clipErrorOrThrow(error);
+      if (more.length === 0) return [bad];
+      const alone = await Promise.all(requests.map((request, i) => this.decodeViews([request], [into[i]!])));
+      return alone.flat();
+    }
   }
 
   /** Ends all processes. Requests not answered are rejected. */
@@ -71,6 +100,14 @@ export class DecoderLanes implements ClipDecoder, AsyncDisposable {
   readonly #onAbort = (): void => {
     this.#close(this.#signal!.reason);
   };
+
+  #ask(requests: Job["requests"], into: Job["into"]): Promise<ViewOutcome[]> {
+    if (this.#closed !== null) throw this.#closed.error;
+    const { promise, resolve, reject } = Promise.withResolvers<ViewOutcome[]>();
+    this.#queue.push({ requests, into, resolve, reject });
+    this.#dispatch();
+    return promise;
+  }
 
   async #close(error: unknown): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#onAbort);

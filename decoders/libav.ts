@@ -9,18 +9,27 @@
  * edit list hides do not exist, colour tags, full range and ten bits are converted. Odd sizes stay; a crop begins at even
  * pixels. `frame_exact_test.ts` holds both decoders to all of it.
  */
-import { checkRequest, type ClipDecoder, CorruptClipError, type DecodedView, type DecodeRequest } from "./decoder.ts";
+import {
+  checkOneClip,
+  type ClipDecoder,
+  clipErrorOrThrow,
+  CorruptClipError,
+  type DecodedView,
+  type DecodeRequest,
+  type ViewOutcome,
+} from "./decoder.ts";
 import { OpenedVideo } from "./_demux.ts";
 import { isFolder } from "./_frame_folder.ts";
 import { paintFrameFolder, paintPicture } from "./_paint_frame_folder.ts";
 import { pictureKind } from "./_picture_file.ts";
 import { decodeByCount, decodeByTime, pictureTime } from "./_pictures.ts";
 import { ViewPainter } from "./_scale.ts";
-import { ViewInProgress } from "./_view_in_progress.ts";
+import { ClipInProgress, ViewInProgress } from "./_view_in_progress.ts";
 
 /** Decodes views with libav in this process. Keeps buffers between clips; free it with `using`. */
 export class LibavDecoder implements ClipDecoder, Disposable {
-  readonly #painter = new ViewPainter();
+  /** One for each view of a clip. */
+  readonly #painters: ViewPainter[] = [];
 
   /**
    * @param request What to decode.
@@ -30,16 +39,26 @@ export class LibavDecoder implements ClipDecoder, Disposable {
    * @throws {RangeError} The request makes no sense.
    */
   decodeSync(request: DecodeRequest, into?: Uint8Array): DecodedView {
-    const { layout, cubes } = checkRequest(request, into);
-    const view = new ViewInProgress(request, this.#painter, layout);
-    if (isFolder(request.path)) paintFrameFolder(request, view);
-    else {
-      const kind = pictureKind(request.path);
-      if (kind !== null) paintPicture(request, kind, view);
-      else if (!paintByTime(request, view)) paintByCount(request, view);
+    return this.#decodeTogether([request], [into])[0]!;
+  }
+
+  /**
+   * Reads a clip once for several views. What is wrong with it may lie where only some of them look, so that each is
+   * decoded alone where it turns out bad.
+   *
+   * @param requests Views of one clip.
+   * @param into Receives the cubes of each.
+   * @returns For each request its view, or why it cannot be made.
+   * @throws {RangeError} A request makes no sense.
+   */
+  decodeViewsSync(requests: readonly DecodeRequest[], into: readonly Uint8Array[]): ViewOutcome[] {
+    checkOneClip(requests);
+    try {
+      return this.#decodeTogether(requests, into);
+    } catch (error) {
+      const bad = clipErrorOrThrow(error);
+      return requests.length === 1 ? [bad] : requests.flatMap((one, i) => this.decodeViewsSync([one], [into[i]!]));
     }
-    this.#painter.finish(layout, cubes);
-    return view.result(cubes);
   }
 
   /** As {@linkcode LibavDecoder.decodeSync}; the thread is busy all the same. */
@@ -48,51 +67,65 @@ export class LibavDecoder implements ClipDecoder, Disposable {
     return this.decodeSync(request, into);
   }
 
+  /** As {@linkcode LibavDecoder.decodeViewsSync}; the thread is busy all the same. */
+  // deno-lint-ignore require-await
+  async decodeViews(requests: readonly DecodeRequest[], into: readonly Uint8Array[]): Promise<ViewOutcome[]> {
+    return this.decodeViewsSync(requests, into);
+  }
+
   [Symbol.dispose](): void {
-    this.#painter[Symbol.dispose]();
+    for (const painter of this.#painters) painter[Symbol.dispose]();
+  }
+
+  #decodeTogether(requests: readonly DecodeRequest[], into: readonly (Uint8Array | undefined)[]): DecodedView[] {
+    while (this.#painters.length < requests.length) this.#painters.push(new ViewPainter());
+    const views = requests.map((request, i) => new ViewInProgress(request, this.#painters[i]!, into[i]));
+    const clip = new ClipInProgress(views), [request] = requests as [DecodeRequest];
+    if (isFolder(request.path)) paintFrameFolder(request, clip);
+    else {
+      const kind = pictureKind(request.path);
+      if (kind !== null) paintPicture(request, kind, clip);
+      else if (!paintByTime(request.path, clip)) paintByCount(request.path, clip);
+    }
+    return clip.finish();
   }
 }
 
 /** @returns False where the times do not hold and the pictures have to be counted. */
-function paintByTime(request: DecodeRequest, view: ViewInProgress): boolean {
-  using video = new OpenedVideo(request.path);
+function paintByTime(path: string, clip: ClipInProgress): boolean {
+  using video = new OpenedVideo(path);
   const index = video.index();
-  view.frameCount = index.count;
-  view.timesListed = index.pts !== null;
-  view.secondsAt = secondsOf(video, index.pts);
+  clip.frameCount = index.count;
+  clip.timesListed = index.pts !== null;
+  clip.secondsAt = secondsOf(video, index.pts);
   if (index.pts === null) return false;
-  const slots = view.choose(index.count);
-  const wanted = new Map([...slots].map(([frame, places]) => [index.pts![frame]!, places]));
+  const wanted = new Map([...clip.choose(index.count)].map(([frame, takers]) => [index.pts![frame]!, takers]));
   const damage = decodeByTime(video, [...wanted.keys()], (picture, time) => {
-    view.add(picture, wanted.get(time)!, video.turn, microseconds(video, time, 0));
+    clip.add(picture, wanted.get(time)!, video.turn, microseconds(video, time, 0));
   });
   return damage === null;
 }
 
 /** Decodes from the start; where the pictures are not as many as the packets, their true number is sampled instead. */
-function paintByCount(request: DecodeRequest, view: ViewInProgress): void {
+function paintByCount(path: string, clip: ClipInProgress): void {
   for (let attempt = 0; attempt < 2; attempt++) {
-    using video = new OpenedVideo(request.path);
-    const slots = view.choose(view.frameCount);
+    using video = new OpenedVideo(path);
+    const wanted = clip.choose(clip.frameCount);
     const count = decodeByCount(video, (picture, number) => {
-      const places = slots.get(number);
-      if (places !== undefined) {
-        const time = view.timesListed ? pictureTime(picture) : null;
-        view.add(picture, places, video.turn, microseconds(video, time, number));
+      const takers = wanted.get(number);
+      if (takers !== undefined) {
+        const time = clip.timesListed ? pictureTime(picture) : null;
+        clip.add(picture, takers, video.turn, microseconds(video, time, number));
       }
     });
-    if (count === view.frameCount) return;
-    if (view.timesListed) {
-      throw new CorruptClipError(
-        request.path,
-        "damaged",
-        `${count} pictures came out of ${view.frameCount} listed ones`,
-      );
+    if (count === clip.frameCount) return;
+    if (clip.timesListed) {
+      throw new CorruptClipError(path, "damaged", `${count} pictures came out of ${clip.frameCount} listed ones`);
     }
-    if (count === 0) throw new CorruptClipError(request.path, "too-short", "no picture came out of it");
-    view.frameCount = count; // AVI may pack two pictures into one packet: the first pass only guessed
+    if (count === 0) throw new CorruptClipError(path, "too-short", "no picture came out of it");
+    clip.frameCount = count; // AVI may pack two pictures into one packet: the first pass only guessed
   }
-  throw new CorruptClipError(request.path, "damaged", "it gives another number of pictures each time");
+  throw new CorruptClipError(path, "damaged", "it gives another number of pictures each time");
 }
 
 /** Time of a picture; where the packets do not all have one, its number at the stream's mean rate. */

@@ -98,9 +98,10 @@ export class FrameShardWriter implements Disposable {
    *
    * @param row Row of the whole set: item x views + view.
    * @param view Pixels and origin.
+   * @returns The CRC-32 of its cubes.
    * @throws {RangeError} If the row is not this shard's or a field has another size.
    */
-  write(row: number, view: FrameRow): void {
+  write(row: number, view: FrameRow): number {
     const local = this.#builder.local(row), frames = frameCount(this.#set.config);
     const expected = tokenCount(this.#set.config) * cubeBytes(this.#set.config);
     if (view.cubes.length !== expected) {
@@ -110,13 +111,14 @@ export class FrameShardWriter implements Disposable {
       const found = `${view.frames.length} frame numbers and ${view.ptsUs.length} times`;
       throw new RangeError(`Row ${row} has ${found}, expected ${frames} of each`);
     }
-    this.#builder.writeGood(local, [view.cubes]);
+    const [crc] = this.#builder.writeGood(local, [view.cubes]);
     const { x, y, width, height } = view.crop;
     this.#tables["/index/label"][local] = view.label ?? NO_LABEL;
     this.#tables["/index/frame"].set(view.frames, local * frames);
     this.#tables["/index/pts_us"].set(view.ptsUs, local * frames);
     this.#tables["/index/crop"].set([x, y, width, height], local * 4);
     this.#tables["/index/source_size"].set([view.sourceHeight, view.sourceWidth], local * 2);
+    return crc!;
   }
 
   /**

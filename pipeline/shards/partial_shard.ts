@@ -45,11 +45,11 @@ export class PartialShard implements Disposable {
 
   /** Stores a view; see {@linkcode FrameShardWriter.write}. */
   write(row: number, view: FrameRow): void {
-    this.#writer.write(row, view);
-    const { cubes, frames, ptsUs, crop: { x, y, width, height }, sourceWidth, sourceHeight } = view;
+    const crc = this.#writer.write(row, view);
+    const { frames, ptsUs, crop: { x, y, width, height }, sourceWidth, sourceHeight } = view;
     this.#journal.append({
       row,
-      crc: crc32(cubes),
+      crc,
       frames: [...frames],
       ptsUs: Array.from(ptsUs, String),
       crop: { x, y, width, height },

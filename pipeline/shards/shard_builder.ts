@@ -73,14 +73,15 @@ export class ShardBuilder<C extends SetConfig> implements Disposable {
    *
    * @param local Row within the shard.
    * @param data The row's bytes for each dataset with row CRCs, in their order.
+   * @returns The CRC-32 of each.
    */
-  writeGood(local: number, data: readonly ArrayBufferView[]): void {
-    for (const [column, dataset] of this.#bulk.entries()) {
-      this.#writer.writeRow(dataset, local, data[column]!);
-      this.#sums[local * this.#bulk.length + column] = crc32(bytesOf(data[column]!));
-    }
+  writeGood(local: number, data: readonly ArrayBufferView[]): number[] {
+    const sums = data.map((bytes) => crc32(bytesOf(bytes)));
+    for (const [column, dataset] of this.#bulk.entries()) this.#writer.writeRow(dataset, local, data[column]!);
+    this.#sums.set(sums, local * this.#bulk.length);
     this.#status[local] = STATUS_GOOD;
     this.#written[local] = 1;
+    return sums;
   }
 
   /** Marks a row as failed: it stays zero. */

@@ -4,12 +4,12 @@
  * Rows that an earlier writer had finished are taken from what it left.
  */
 import type { BadClipReason, ClipDecoder } from "../../decoders/decoder.ts";
-import { CorruptClipError, drawsNeeded } from "../../decoders/decoder.ts";
+import { CorruptClipError, decodeViews, drawsNeeded } from "../../decoders/decoder.ts";
 import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { uniforms } from "../random.ts";
 import { DiskFullError } from "../shards/_full_disk.ts";
 import type { BadClip } from "../shards/bad_clips.ts";
-import type { FrameRow, FramesSet } from "../shards/frame_shards.ts";
+import type { FramesSet } from "../shards/frame_shards.ts";
 import { finishedRows, listPartials, PartialShard } from "../shards/partial_shard.ts";
 import type { ClaimedShard } from "./_claimed_shards.ts";
 import { replaceMended, storedRows } from "./_mend_shard.ts";
@@ -19,6 +19,12 @@ import { type ViewRules, viewShape } from "./view_rules.ts";
 
 /** Defects that may lie in the load of the machine rather than in the clip. */
 export const PASSING: readonly string[] = ["timed-out", "crashed-decoder"] satisfies BadClipReason[];
+
+/**
+ * Views of a clip that are decoded together: more are rare (5 segments x 3 crops are 15), and every clip at hand holds this
+ * many in memory.
+ */
+const MOST_TOGETHER = 16;
 
 /** Work for {@linkcode decodeShards}. */
 export interface DecodeShardsOptions {
@@ -31,7 +37,7 @@ export interface DecodeShardsOptions {
   readonly rules: readonly ViewRules[];
   readonly seed: number;
   readonly decoder: ClipDecoder;
-  /** Views decoded at the same time. */
+  /** Clips decoded at the same time. */
   readonly parallel: number;
   readonly signal: AbortSignal | undefined;
   /** Decode clips again that an interrupted writer could not decode. */
@@ -55,18 +61,21 @@ interface OpenShard {
  * always after the views at hand are through.
  */
 export async function decodeShards(options: DecodeShardsOptions): Promise<void> {
-  const { parallel, rules, signal } = options, bytes = viewShape(rules[0]!).bytes;
+  const { parallel, rules, signal } = options, { bytes } = viewShape(rules[0]!);
   const failing = new AbortController();
   const stop = signal ? AbortSignal.any([signal, failing.signal]) : failing.signal;
-  const open = new Set<OpenShard>(), rows = rowsToDecode(options, stop, open);
+  const open = new Set<OpenShard>(), clips = clipsToDecode(options, stop, open);
   // All lanes take from one iterator. Where a lane fails, leaving its loop closes the iterator for the others too.
   const lane = async () => {
-    const cubes = new Uint8Array(bytes);
-    for await (const { row, shard } of rows) {
+    const memory: Uint8Array[] = [];
+    for await (const { rows, shard } of clips) {
       try {
         stop.throwIfAborted();
-        options.onView(await decodeRow(options, row, shard.writer, cubes));
-        if (--shard.rowsLeft === 0) await finish(options.set, shard, open);
+        while (memory.length < rows.length) memory.push(new Uint8Array(bytes));
+        for (const bad of await decodeRows(options, rows, shard.writer, memory.slice(0, rows.length))) {
+          options.onView(bad);
+        }
+        if ((shard.rowsLeft -= rows.length) === 0) await finish(options.set, shard, open);
       } catch (error) {
         // Whoever waits for other processes must not go on waiting.
         failing.abort(error);
@@ -95,12 +104,12 @@ async function finish(set: FramesSet, shard: OpenShard, open: Set<OpenShard>): P
   work.claim[Symbol.dispose]();
 }
 
-/** Rows in order; a shard is opened with its first row. */
-async function* rowsToDecode(
+/** Rows in order, those of one clip together; a shard is opened with its first row. */
+async function* clipsToDecode(
   options: DecodeShardsOptions,
   stop: AbortSignal,
   open: Set<OpenShard>,
-): AsyncGenerator<{ row: number; shard: OpenShard }> {
+): AsyncGenerator<{ rows: number[]; shard: OpenShard }> {
   const { set, clips } = options;
   for await (const work of options.claimed(stop)) {
     const { row0, rows } = set.span(work.shard);
@@ -114,7 +123,9 @@ async function* rowsToDecode(
       options.onView(bad);
     }
     if (shard.rowsLeft === 0) await finish(set, shard, open);
-    for (const row of pending) yield { row, shard };
+    for (const ofClip of Map.groupBy(pending, (row) => Math.floor(row / set.config.views)).values()) {
+      while (ofClip.length > 0) yield { rows: ofClip.splice(0, MOST_TOGETHER), shard };
+    }
   }
 }
 
@@ -161,24 +172,29 @@ async function* restore(
   }
 }
 
-/** @returns The record of the view if it cannot be decoded. */
-async function decodeRow(
+/**
+ * Decodes rows of one clip.
+ *
+ * @returns For each row undefined, or the record of a view that cannot be decoded.
+ */
+async function decodeRows(
   { set, clips, rules, seed, decoder }: DecodeShardsOptions,
-  row: number,
+  rows: readonly number[],
   writer: PartialShard,
-  cubes: Uint8Array,
-): Promise<BadClip | undefined> {
-  const { views } = set.config, clip = clips[Math.floor(row / views)]!, { name, path, label } = clip;
-  const view = row % views, rule = rules[view]!;
-  const draws = [...uniforms(drawsNeeded(rule), seed, "view", name, view)];
-  let decoded: FrameRow;
-  try {
-    decoded = { ...await decoder.decode({ ...rule, ...clipRequest(clip), draws }, cubes), label };
-  } catch (error) {
-    if (!(error instanceof CorruptClipError)) throw error;
-    const { reason, detail, byteOffset } = error;
-    return writer.fail(row, { label, path, reason, detail, byteOffset, fileBytes: fileBytes(path) });
-  }
-  writer.write(row, decoded);
-  return undefined;
+  into: readonly Uint8Array[],
+): Promise<(BadClip | undefined)[]> {
+  const { views } = set.config, clip = clips[Math.floor(rows[0]! / views)]!, { name, path, label } = clip;
+  const requests = rows.map((row) => {
+    const view = row % views, rule = rules[view]!;
+    return { ...rule, ...clipRequest(clip), draws: [...uniforms(drawsNeeded(rule), seed, "view", name, view)] };
+  });
+  const outcomes = await decodeViews(decoder, requests, into);
+  return outcomes.map((outcome, i) => {
+    if (!(outcome instanceof CorruptClipError)) {
+      writer.write(rows[i]!, { ...outcome, label });
+      return undefined;
+    }
+    const { reason, detail, byteOffset } = outcome;
+    return writer.fail(rows[i]!, { label, path, reason, detail, byteOffset, fileBytes: fileBytes(path) });
+  });
 }

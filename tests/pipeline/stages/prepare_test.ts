@@ -111,6 +111,37 @@ Deno.test("every view of every clip is stored as its decoder gives it, with labe
     for (let shard = 0; shard < 5; shard++) await verifyShard(set, shard);
   }));
 
+Deno.test("a clip is read once for all its views, but for those of another shard, and the bytes are the same", () =>
+  withClips(async (base, folder) => {
+    const three = { ...base, settings: settings({ data: { views: 3 }, clip: { rowsPerShard: 7 } }) };
+    const alone = await prepareFrames(three);
+    assertEquals(base.decoder.requests.length, 21);
+    using libav = new LibavDecoder();
+    const readings: string[] = [];
+    const decoder: ClipDecoder = {
+      decode: () => Promise.reject(new Error("views were to be decoded together")),
+      decodeViews(requests, into) {
+        readings.push(`${requests[0]!.path.split("-").at(-1)} ${requests.length}`);
+        return libav.decodeViews(requests, into);
+      },
+    };
+    const together = await prepareFrames({ ...three, decoder, cache: `${folder}/cache-2` });
+    // Rows 0 to 6, 7 to 13, 14 to 20: the third and the fifth clip lie in two shards.
+    const expected = [
+      "0.mp4 3",
+      "1.mp4 3",
+      "2.mp4 1",
+      "2.mp4 2",
+      "3.mp4 3",
+      "4.mp4 2",
+      "4.mp4 1",
+      "5.mp4 3",
+      "6.mp4 3",
+    ];
+    assertEquals(readings.sort(), expected.sort());
+    assertEquals(shardHashes(together.folder), shardHashes(alone.folder));
+  }));
+
 Deno.test("a second run does nothing", () =>
   withClips(async (base) => {
     const first = await prepareFrames(base);
