@@ -7,6 +7,7 @@
  *     deno task bench decode [--filter prepare]
  */
 import { encodeClip } from "../decoders/lists/_encode_clip.ts";
+import { type ClipDecoder, decodeViews } from "../decoders/decoder.ts";
 import { DecoderLanes } from "../decoders/lanes.ts";
 import { uniforms } from "../pipeline/random.ts";
 import { resolveSettings } from "../pipeline/settings.ts";
@@ -53,6 +54,8 @@ export const bench: Bench = {
     { name: "k400-1-lane", unit: "clips/s", measure: (context) => besidePeers(KINDS.k400, 1, context) },
     { name: "prepare-ssv2", unit: "clips/s", measure: (context) => prepareBesideDecoding(KINDS.ssv2, context) },
     { name: "prepare-k400", unit: "clips/s", measure: (context) => prepareBesideDecoding(KINDS.k400, context) },
+    { name: "views-ssv2", unit: "views/s", measure: (context) => viewsTogether(KINDS.ssv2, context) },
+    { name: "views-k400", unit: "views/s", measure: (context) => viewsTogether(KINDS.k400, context) },
     { name: "flat-10000", unit: "ms/clip", better: "less", measure: tenThousand },
   ],
 };
@@ -165,6 +168,36 @@ async function prepareBesideDecoding(kind: Kind, context: BenchContext): Promise
     }
     const note = `${LANES} lanes, ${kind.clips} clips a round in shards of 64 rows, synced and verified`;
     return { ours: median(prepared), peer: median(decoded), peerName: "decoding alone", note };
+  });
+}
+
+/** Four views of a clip from one reading of it beside each view from a reading of its own, in turns. */
+async function viewsTogether(kind: Kind, context: BenchContext): Promise<Measured> {
+  return await inFolder(async (folder) => {
+    const path = clipOf(kind, folder), views = 4, clips = kind.clips / views;
+    const [rules] = rulesOfViews(settings(kind.stride)), { bytes } = viewShape(rules!);
+    await using decoder = new DecoderLanes({ lanes: LANES });
+    const all = async (turn: number, separately: boolean) => {
+      const todo = Array(clips).keys(), { decode } = decoder;
+      const one: ClipDecoder = separately ? { decode: decode.bind(decoder) } : decoder;
+      const lane = async () => {
+        const into = Array.from({ length: views }, () => new Uint8Array(bytes));
+        for (const clip of todo) {
+          const draws = (view: number) => [...uniforms(3, turn, "bench", clip, view)];
+          await decodeViews(one, into.map((_, view) => ({ ...rules!, path, draws: draws(view) })), into);
+        }
+      };
+      await Promise.all(Array.from({ length: 2 * LANES }, lane));
+    };
+    await all(0, false);
+    const together: number[] = [], alone: number[] = [];
+    for (let round = 0; round < context.rounds; round++) {
+      context.say(`round ${round + 1} of ${context.rounds}`);
+      together.push(await rate(kind.clips, () => all(round, false)));
+      alone.push(await rate(kind.clips, () => all(round, true)));
+    }
+    const note = `${views} views a clip, ${LANES} lanes, stride ${kind.stride}, ${clips} clips a round`;
+    return { ours: median(together), peer: median(alone), peerName: "each view alone", note };
   });
 }
 

@@ -5,13 +5,13 @@
  */
 import os from "node:os";
 import { type CubeLayout, cubeLayout } from "../decoders/cubes.ts";
-import { CorruptClipError, type DecodedView, drawsNeeded } from "../decoders/decoder.ts";
+import { CorruptClipError, type DecodedView } from "../decoders/decoder.ts";
 import { DecoderLanes } from "../decoders/lanes.ts";
 import type { ListedClip } from "../decoders/lists/listed_clip.ts";
 import type { Progress } from "./progress.ts";
-import { permutation, uniforms } from "./random.ts";
+import { permutation } from "./random.ts";
 import { type Settings, SettingsError } from "./settings.ts";
-import { clipRequest } from "./stages/clip_request.ts";
+import { viewRequest } from "./stages/clip_request.ts";
 import { type ClipSources, readClipSources } from "./stages/clip_sources.ts";
 import { makeDemo } from "./stages/make_demo.ts";
 import { validation } from "./stages/prepare_splits.ts";
@@ -120,9 +120,8 @@ async function previewClip(
   const rules = rulesOfViews(settings), views = rules.length, view = place % views, rule = rules[view]!;
   const { seed } = settings.run, { name, path, label } = clip;
   const facts = { name, path, label: label === null ? null : classes[label] ?? `${label}`, view, views };
-  const draws = [...uniforms(drawsNeeded(rule), seed, "view", name, view)];
   try {
-    const decoded = await decoder.decode({ ...rule, ...clipRequest(clip), draws });
+    const decoded = await decoder.decode(viewRequest(clip, rules, view, seed));
     const sizes = maskSizes(settings), row = item * views + view;
     const tokens = amdInputs([{ row, epoch: 0 }], (row) => teacherPositions(sizes, seed, row), sizes, seed);
     const layout = cubeLayout(rule.sampling.frames, rule.size, rule.size, rule.tubelet, rule.patch);

@@ -4,16 +4,15 @@
  * Rows that an earlier writer had finished are taken from what it left.
  */
 import type { BadClipReason, ClipDecoder } from "../../decoders/decoder.ts";
-import { CorruptClipError, decodeViews, drawsNeeded } from "../../decoders/decoder.ts";
+import { CorruptClipError, decodeViews } from "../../decoders/decoder.ts";
 import type { ListedClip } from "../../decoders/lists/clip_list.ts";
-import { uniforms } from "../random.ts";
 import { DiskFullError } from "../shards/_full_disk.ts";
 import type { BadClip } from "../shards/bad_clips.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { finishedRows, listPartials, PartialShard } from "../shards/partial_shard.ts";
 import type { ClaimedShard } from "./_claimed_shards.ts";
 import { replaceMended, storedRows } from "./_mend_shard.ts";
-import { clipRequest } from "./clip_request.ts";
+import { viewRequest } from "./clip_request.ts";
 import { fileBytes } from "./file_bytes.ts";
 import { type ViewRules, viewShape } from "./view_rules.ts";
 
@@ -183,11 +182,8 @@ async function decodeRows(
   writer: PartialShard,
   into: readonly Uint8Array[],
 ): Promise<(BadClip | undefined)[]> {
-  const { views } = set.config, clip = clips[Math.floor(rows[0]! / views)]!, { name, path, label } = clip;
-  const requests = rows.map((row) => {
-    const view = row % views, rule = rules[view]!;
-    return { ...rule, ...clipRequest(clip), draws: [...uniforms(drawsNeeded(rule), seed, "view", name, view)] };
-  });
+  const { views } = set.config, clip = clips[Math.floor(rows[0]! / views)]!, { path, label } = clip;
+  const requests = rows.map((row) => viewRequest(clip, rules, row % views, seed));
   const outcomes = await decodeViews(decoder, requests, into);
   return outcomes.map((outcome, i) => {
     if (!(outcome instanceof CorruptClipError)) {

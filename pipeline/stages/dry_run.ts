@@ -3,14 +3,13 @@
  * the shards, and minutes from decoding a few clips, spread over the list, as fast as this machine does.
  */
 import os from "node:os";
-import { type ClipDecoder, CorruptClipError, drawsNeeded } from "../../decoders/decoder.ts";
+import { type ClipDecoder, decodeViews, viewLayout } from "../../decoders/decoder.ts";
 import { DecoderLanes } from "../../decoders/lanes.ts";
 import type { ListedClip } from "../../decoders/lists/clip_list.ts";
 import { freeAt } from "../_plan_disk.ts";
-import { uniforms } from "../random.ts";
 import { plannedFrameShardBytes, plannedFramesSet } from "../shards/frame_shards.ts";
 import type { ClipSources, ClipSplit } from "./clip_sources.ts";
-import { clipRequest } from "./clip_request.ts";
+import { viewRequest } from "./clip_request.ts";
 import { isThere } from "./file_bytes.ts";
 import { framesConfig } from "./prepare.ts";
 import { type PrepareContext, type SplitSettings, splitsOf } from "./prepare_splits.ts";
@@ -18,7 +17,7 @@ import { rulesOfViews } from "./view_rules.ts";
 
 /** Missing clips that are named. */
 const NAMED = 5;
-/** Decodings that are timed at most, and how long. */
+/** Clips whose decoding is timed at most, and how long. */
 const TIMED = 256;
 const TIMED_MS = 5000;
 
@@ -115,8 +114,7 @@ async function measure({ settings, signal }: PrepareContext, clips: readonly Lis
   const lane = async () => {
     for (const clip of queue) {
       if (performance.now() - began > TIMED_MS) return;
-      await decode(decoder, settings, clip);
-      decoded++;
+      decoded += await decode(decoder, settings, clip);
     }
   };
   await Promise.all(Array.from({ length: lanes * 2 }, lane));
@@ -129,13 +127,10 @@ function spread<T>(items: readonly T[], count: number): T[] {
   return Array.from({ length: wanted }, (_, i) => items[Math.floor(i * items.length / wanted)]!);
 }
 
-/** A clip that cannot be decoded takes its time too. */
-async function decode(decoder: ClipDecoder, settings: SplitSettings, clip: ListedClip): Promise<void> {
-  const [rule] = rulesOfViews(settings),
-    draws = [...uniforms(drawsNeeded(rule!), settings.run.seed, "view", clip.name, 0)];
-  try {
-    await decoder.decode({ ...rule!, ...clipRequest(clip), draws });
-  } catch (error) {
-    if (!(error instanceof CorruptClipError)) throw error;
-  }
+/** Decodes all views of a clip; one that cannot be decoded takes its time too. @returns How many views. */
+async function decode(decoder: ClipDecoder, settings: SplitSettings, clip: ListedClip): Promise<number> {
+  const rules = rulesOfViews(settings);
+  const requests = rules.map((_, view) => viewRequest(clip, rules, view, settings.run.seed));
+  await decodeViews(decoder, requests, requests.map((request) => new Uint8Array(viewLayout(request).bytes)));
+  return rules.length;
 }
