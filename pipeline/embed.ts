@@ -12,6 +12,7 @@ import { tokensOf } from "../models/shapes.ts";
 import { ClipEncoder } from "./clip_encoder.ts";
 import { presets } from "./presets/mod.ts";
 import type { Progress } from "./progress.ts";
+import { quiet } from "./quiet.ts";
 import { badClipLimit, describeFlags, type ResolvedSettings, SettingsError } from "./settings.ts";
 import { FeatureTable, type TableRows } from "./shards/feature_table.ts";
 import { clipRequest } from "./stages/clip_request.ts";
@@ -199,10 +200,4 @@ async function clipsOf(
   if (data.data === null) return files.map((path) => ({ name: path, path, label: null }));
   const { clips } = await readClipList({ list: data.data, root: data.videos, format: data.format });
   return data.limit > 0 ? clips.slice(0, data.limit) : clips;
-}
-
-/** A promise that is looked at later, or never where something fails before. */
-function quiet<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
 }

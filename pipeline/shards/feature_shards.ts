@@ -166,9 +166,19 @@ function parentProblem(features: FeaturesSet, frames: FramesSet, shard: number):
   return `was computed from a frame shard with SHA-256 ${found}, ${frames.path(shard)} has ${expected}`;
 }
 
+/**
+ * Rows of the whole set that the teacher has to compute for a shard: those whose frames are good, ascending.
+ *
+ * @throws {ShardError} If the frame shard is missing.
+ */
+export function pendingRows(frames: FramesSet, shard: number): number[] {
+  const { row0, rows, failed_rows } = frames.sidecar(shard), failed = new Set(failed_rows);
+  return Array.from({ length: rows }, (_, i) => row0 + i).filter((row) => !failed.has(row - row0));
+}
+
 /** Writes one feature shard; dispose of it to drop an unsealed one. */
 export class FeatureShardWriter implements Disposable {
-  /** Rows of the whole set that the teacher has to compute for this shard: those whose frames are good. */
+  /** {@linkcode pendingRows} of this shard. */
   readonly pending: readonly number[];
   readonly #set: FeaturesSet;
   readonly #builder: ShardBuilder<FeaturesConfig>;
@@ -183,14 +193,13 @@ export class FeatureShardWriter implements Disposable {
    * @throws {ShardError} If the frame shard is missing.
    */
   constructor(set: FeaturesSet, frames: FramesSet, shard: number, options: ShardWriterOptions = {}) {
-    const source = frames.sidecar(shard), { row0, rows } = set.span(shard), { levels, teacherPositions } = set.config;
+    const source = frames.sidecar(shard), { rows } = set.span(shard), { levels, teacherPositions } = set.config;
     this.#set = set;
     this.#masks = new Uint16Array(rows * teacherPositions);
     this.#absmax = new Float32Array(rows * levels.length);
     this.#builder = new ShardBuilder(set, shard, { lengths: {}, parents: { frames: source.sha256 } }, options);
-    const failed = new Set(source.failed_rows);
-    for (const local of failed) this.#builder.writeFailed(local);
-    this.pending = Array.from({ length: rows }, (_, i) => row0 + i).filter((row) => !failed.has(row - row0));
+    for (const local of source.failed_rows) this.#builder.writeFailed(local);
+    this.pending = pendingRows(frames, shard);
   }
 
   /**

@@ -9,12 +9,12 @@ import type { FramesSet } from "../shards/frame_shards.ts";
 import {
   type CodedFeatures,
   createFeaturesSet,
-  FeatureShardWriter,
   type FeaturesSet,
   findFeaturesSet,
   resumeFeatures,
   type TeacherSettings,
 } from "../shards/feature_shards.ts";
+import { FeatureShardSequence } from "../shards/feature_shard_sequence.ts";
 import type { Settings } from "../settings.ts";
 import { writeManifest } from "../shards/manifest.ts";
 import { Network } from "../training/network.ts";
@@ -78,27 +78,27 @@ export async function teach(context: StageContext, frames: FramesSet, teacher: T
     const setting = batchSetting(settings, "teach.batch", (other) => teacherFeatures(other, compute));
     using network = await Network.load(engine, forward, await teacher.parameters(forward.parameters), setting);
     using bar = progress.begin("teach", set.rows, "views", { from: doneRows(set, missing) });
+    await using shards = new FeatureShardSequence(set, frames, missing);
+    const batches = network.infer({
+      frames,
+      rows: shards.pending,
+      batch: settings.teach.batch,
+      groupOf: (row) => set.shardOf(row),
+      signal,
+      inputs: (rows) => teacherInputs(rows, masks, sizes),
+    });
     let done = doneRows(set, missing);
-    for (const shard of missing) {
-      using writer = new FeatureShardWriter(set, frames, shard);
-      const batches = network.infer({
-        frames,
-        rows: writer.pending,
-        batch: settings.teach.batch,
-        signal,
-        inputs: (rows) => teacherInputs(rows, masks, sizes),
-      });
-      for await (const { rows, outputs } of batches) {
-        rows.forEach((row, i) => {
-          const levels = alignment.teacherLayers.map((_, level) => {
-            return rowOf(outputs, level, i, { tokens: slots * seen, width: encoder.width });
-          });
-          writer.write(row, { levels, teacherPositions: masks(row) });
+    for await (const { rows, outputs } of batches) {
+      const writer = await shards.writerOf(rows[0]!);
+      rows.forEach((row, i) => {
+        const levels = alignment.teacherLayers.map((_, level) => {
+          return rowOf(outputs, level, i, { tokens: slots * seen, width: encoder.width });
         });
-        bar.update(done += rows.length);
-      }
-      await writer.seal();
+        writer.write(row, { levels, teacherPositions: masks(row) });
+      });
+      bar.update(done += rows.length);
     }
+    await shards.finish();
   }
   writeManifest(set);
   return taught(set);

@@ -1,10 +1,12 @@
 /**
- * A network with fixed weights on a device, run over rows of a frame set batch by batch: the last batch is filled up with
- * its first row, and a batch is read while the one before it is computed.
+ * A network with fixed weights on a device, run over rows of a frame set batch by batch: a batch that is not full is filled
+ * up with its first row. While one is computed the next is read, copied to the device and started, and the outputs of the
+ * one before are the caller's: the device goes from batch to batch.
  */
 import { hostParameter, initialParameters, type ParameterSpec } from "../../models/parameters.ts";
 import type { DeviceBuffer, Engine, Executable, HostArray } from "../../models/runtime/engine.ts";
 import type { ForwardProgram } from "../../models/train_step.ts";
+import { quiet } from "../quiet.ts";
 import type { FramesSet } from "../shards/frame_shards.ts";
 import { type BatchSetting, compileFitting } from "./fitting.ts";
 import type { HostParameters } from "./weights.ts";
@@ -16,6 +18,8 @@ export interface InferOptions {
   readonly rows: ArrayLike<number>;
   /** Rows at once; the program's batch. */
   readonly batch: number;
+  /** Rows of different groups share no batch, so that outputs depend on nothing beyond their group. @default one group */
+  readonly groupOf?: (row: number) => number;
   /** Further inputs of a batch, such as token lists; always called with `batch` rows. */
   readonly inputs?: (rows: readonly number[]) => ReadonlyMap<string, HostArray>;
   readonly signal?: AbortSignal;
@@ -70,17 +74,25 @@ export class Network implements Disposable {
    * @throws the signal's reason when it is aborted
    */
   async *infer(options: InferOptions): AsyncGenerator<InferredBatch> {
-    const { batch, signal } = options;
-    const rows = Array.from(options.rows);
-    let next = rows.length > 0 ? loadBatch(options, rows.slice(0, batch)) : undefined;
-    for (let start = 0; start < rows.length; start += batch) {
-      signal?.throwIfAborted();
-      const loaded = await next!;
-      const following = rows.slice(start + batch, start + 2 * batch);
-      next = following.length > 0 ? loadBatch(options, following) : undefined;
-      // A failure of the batch read ahead is met when its turn comes.
-      next?.catch(() => {});
-      yield { rows: rows.slice(start, start + batch), outputs: await this.run(loaded) };
+    const { signal } = options, ahead = batchesOf(options);
+    const load = () => {
+      const { value: rows } = ahead.next();
+      return rows && { rows, data: quiet(loadBatch(options, rows)) };
+    };
+    let loading = load(), running: { rows: number[]; started: Promise<StartedRun> } | undefined;
+    try {
+      while (loading) {
+        signal?.throwIfAborted();
+        const { rows, data } = loading, started = quiet(this.#start(await data)), before = running;
+        running = { rows, started };
+        loading = load();
+        if (before) yield { rows: before.rows, outputs: await outputsOf(before.started) };
+      }
+      const last = running;
+      running = undefined;
+      if (last) yield { rows: last.rows, outputs: await outputsOf(last.started) };
+    } finally {
+      await running?.started.then(free, () => {});
     }
   }
 
@@ -107,23 +119,59 @@ export class Network implements Disposable {
    * @returns Outputs by name.
    */
   async run(data: ReadonlyMap<string, HostArray>): Promise<Map<string, HostArray>> {
-    const inputs = new Map(this.#buffers);
-    const transient: DeviceBuffer[] = [];
+    return await outputsOf(this.#start(data));
+  }
+
+  async #start(data: ReadonlyMap<string, HostArray>): Promise<StartedRun> {
+    const inputs = new Map(this.#buffers), own: DeviceBuffer[] = [];
     try {
       for (const { name, shape, dtype } of this.forward.data) {
         const buffer = this.engine.upload(data.get(name)!, shape, dtype, "rows");
-        transient.push(buffer);
+        own.push(buffer);
         inputs.set(name, buffer);
       }
-      const outputs = await this.executable.run(inputs);
-      transient.push(...outputs.values());
-      return new Map(
-        await Promise.all([...outputs].map(async ([name, buffer]) => [name, await buffer.read()] as const)),
-      );
-    } finally {
-      for (const buffer of transient) buffer[Symbol.dispose]();
+      return { own, outputs: await this.executable.run(inputs) };
+    } catch (error) {
+      for (const buffer of own) buffer[Symbol.dispose]();
+      throw error;
     }
   }
+}
+
+/** A run that may not be done. */
+interface StartedRun {
+  /** Inputs that are this run's alone. */
+  readonly own: readonly DeviceBuffer[];
+  readonly outputs: ReadonlyMap<string, DeviceBuffer>;
+}
+
+/** Waits for a run, reads its outputs and frees them. */
+async function outputsOf(started: Promise<StartedRun>): Promise<Map<string, HostArray>> {
+  const run = await started;
+  try {
+    const read = [...run.outputs].map(async ([name, buffer]) => [name, await buffer.read()] as const);
+    return new Map(await Promise.all(read));
+  } finally {
+    free(run);
+  }
+}
+
+function free({ own, outputs }: StartedRun): void {
+  for (const buffer of [...own, ...outputs.values()]) buffer[Symbol.dispose]();
+}
+
+/** The rows, as they share batches. */
+function* batchesOf({ rows, batch, groupOf = () => 0 }: InferOptions): Generator<number[], undefined> {
+  let together: number[] = [];
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!;
+    if (together.length === batch || together.length > 0 && groupOf(row) !== groupOf(together[0]!)) {
+      yield together;
+      together = [];
+    }
+    together.push(row);
+  }
+  if (together.length > 0) yield together;
 }
 
 async function loadBatch({ frames, batch, inputs }: InferOptions, wanted: readonly number[]) {

@@ -6,6 +6,7 @@
  */
 import type { Executable } from "../../models/runtime/engine.ts";
 import type { Metric } from "../metrics.ts";
+import { quiet } from "../quiet.ts";
 import { scheduleValue } from "../schedule.ts";
 import { DivergedError } from "./diverged_error.ts";
 import { compileFitting } from "./fitting.ts";
@@ -169,12 +170,6 @@ interface PendingStep {
   /** How long the loop stood still for its batch. */
   waitedMs: number;
   numbers: Promise<Map<string, number>>;
-}
-
-/** A promise that is looked at later, or never where something fails before. */
-function quiet<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
 }
 
 /** A checkpoint to go on from. */

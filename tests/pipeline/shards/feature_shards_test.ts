@@ -3,6 +3,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { halfBytes, halfValue, largestHalf } from "../../../pipeline/shards/_half.ts";
 import { Hdf5File } from "../../../pipeline/shards/_h5wasm.ts";
 import { bytesOf } from "../../../pipeline/shards/_positional.ts";
+import { FeatureShardSequence } from "../../../pipeline/shards/feature_shard_sequence.ts";
 import {
   assertFeaturesFit,
   createFeaturesSet,
@@ -29,6 +30,12 @@ import {
   writeFeatures,
   writeFrames,
 } from "./_sets.ts";
+
+/** What the tests store for a row. */
+const rowOf = (row: number): FeatureRow => ({
+  levels: [featuresOf(row, 0), featuresOf(row, 1)],
+  teacherPositions: maskOf(row),
+});
 
 Deno.test("features are read back by position and by the HDF5 library, with masks and largest magnitudes", () =>
   inTempDir(async (cache) => {
@@ -217,4 +224,42 @@ Deno.test("a feature writer needs the frame shard it is computed from", () =>
       ShardError,
       "shard-00002.json does not exist: the shard has yet to be made",
     );
+  }));
+
+Deno.test("shards are filled one after the other, each sealed while the next takes rows, also those without any", () =>
+  inTempDir(async (cache) => {
+    // All clips of the second shard are bad.
+    using frames = await framesSet(cache, [4, 5, 6, 7, 8]);
+    using set = createFeaturesSet(cache, frames, TEACHER);
+    await using shards = new FeatureShardSequence(set, frames, [0, 1, 2]);
+    assertEquals(shards.pending, [0, 1, 2, 3, 9]);
+    for (const row of shards.pending) (await shards.writerOf(row)).write(row, rowOf(row));
+    await assertRejects(() => shards.writerOf(0), RangeError, "none of those that are left");
+    await shards.finish();
+    using opened = openFeaturesSet(set.folder);
+    assertEquals(opened.failedRows(), [4, 5, 6, 7, 8]);
+    const into = new Uint8Array(opened.rowBytes("/features/level_0"));
+    await opened.readRow("/features/level_0", 9, into);
+    assertEquals(new Float32Array(new Float16Array(into.buffer)), featuresOf(9, 0));
+  }));
+
+Deno.test("a shard that cannot be sealed is told of, and an interrupted sequence leaves whole shards and no other", () =>
+  inTempDir(async (cache) => {
+    using frames = await framesSet(cache);
+    using set = createFeaturesSet(cache, frames, TEACHER);
+    const all = [0, 1, 2];
+    {
+      await using shards = new FeatureShardSequence(set, frames, all);
+      await shards.writerOf(0); // and not a row is written
+      await shards.writerOf(4);
+      await assertRejects(() => shards.finish(), RangeError, "lacks 4 of its 4 rows");
+    }
+    assertEquals(set.missing(), all);
+    {
+      await using shards = new FeatureShardSequence(set, frames, all);
+      for (const row of [0, 1, 2, 3, 4, 5]) (await shards.writerOf(row)).write(row, rowOf(row));
+    }
+    assertEquals(set.missing(), [1, 2]);
+    const left = [...Deno.readDirSync(set.folder)].map(({ name }) => name).filter((name) => /^shard-/.test(name));
+    assertEquals(left.sort(), ["shard-00000.h5", "shard-00000.json"]);
   }));
