@@ -21,8 +21,8 @@ import { LocalValues, outputPlacements, planPartition } from "./_partition.ts";
 import { lowerRandomBits } from "./_hlo_threefry.ts";
 import { oneDnnLayerNorm, oneDnnMatmul, oneDnnSoftmax, type OneDnnTypes } from "./_onednn.ts";
 
-/** Least size of the other operand's free axis for which a transposed operand is copied; measured on AVX2. */
-const WORTH_A_COPY = 512;
+/** Least size of the other operand's free axis for which a transposed operand is copied, left and right; measured on AVX2. */
+const WORTH_A_COPY = [512, 32] as const;
 
 /** How programs are written for a device. */
 export interface HloOptions {
@@ -200,8 +200,8 @@ function lowerMatmul(
   const operands = bf16Products ? [left!, right!] : [writer.convert(left!, "f32"), writer.convert(right!, "f32")];
   const batch = shape.length - 2;
   // A copy costs as much as its operand has elements, the product that times the other operand's free axis.
-  const copies = [transposeA, transposeB].map((transposed, side) =>
-    transposed && copyTransposed && batch === 0 && shape[1 - side]! >= WORTH_A_COPY
+  const copies = [transposeA && batch === 0, transposeB].map((transposed, side) =>
+    transposed && copyTransposed && shape[batch + 1 - side]! >= WORTH_A_COPY[side]!
   );
   const [a, b] = operands.map((x, side) => copies[side] ? copyOfTransposed(writer, x) : x) as [HloValue, HloValue];
   const leading = hloList(shape.slice(0, -2).map((_, axis) => axis));
@@ -216,8 +216,10 @@ function lowerMatmul(
 
 /** The barrier keeps XLA from folding the transpose back into the product. */
 function copyOfTransposed(writer: HloWriter, x: HloValue): HloValue {
-  const shape = [x.shape[1]!, x.shape[0]!];
-  return writer.barrier(writer.typed(`stablehlo.transpose ${x.name}, dims = [1, 0]`, [x], shape, x.dtype), []);
+  const axes = x.shape.map((_, axis) => axis), order = [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!];
+  const shape = order.map((axis) => x.shape[axis]!);
+  const text = `stablehlo.transpose ${x.name}, dims = ${hloList(order)}`;
+  return writer.barrier(writer.typed(text, [x], shape, x.dtype), []);
 }
 
 function lowerSoftmax(

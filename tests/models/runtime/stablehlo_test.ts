@@ -156,9 +156,18 @@ Deno.test("a transposed operand is copied where the other one is large enough to
     "%4 = stablehlo.dot_general %1, %3, contracting_dims = [1] x [0], precision = [HIGHEST, HIGHEST] : " +
     "(tensor<512x64xf32>, tensor<64x600xf32>) -> tensor<512x600xf32>",
   ]);
-  const small = matmul(slice(a, 1, 0, 511), b, { transposeA: true, transposeB: true });
-  const copied = body({ small }, options).filter((line) => line.includes("stablehlo.transpose"));
-  assertEquals(copied.length, 1, "the first operand alone, whose product has 600 columns");
+  const transposed = (product: Tensor) =>
+    body({ product }, options).filter((line) => line.includes("stablehlo.transpose"));
+  const few = matmul(slice(a, 1, 0, 31), b, { transposeA: true, transposeB: true });
+  assertEquals(transposed(few).length, 1, "the first operand alone, whose product has 600 columns");
+  const narrow = matmul(a, slice(b, 0, 0, 511), { transposeA: true, transposeB: true });
+  assertEquals(transposed(narrow).length, 1, "the second operand alone, whose product has 512 rows");
+  // Of batches the second operand: keys, whose copy is as small as they are.
+  const scores = matmul(input("q", [2, 3, 160, 64]), input("k", [2, 3, 160, 64]), { transposeB: true });
+  assertEquals(transposed(scores), [
+    "%0 = stablehlo.transpose %arg1, dims = [0, 1, 3, 2] : (tensor<2x3x160x64xf32>) -> tensor<2x3x64x160xf32>",
+  ]);
+  assertEquals(transposed(matmul(input("p", [6, 600, 512]), input("g", [6, 600, 512]), { transposeA: true })), []);
   assertFalse(body({ large }).some((line) => line.includes("stablehlo.transpose")));
 });
 
