@@ -138,9 +138,9 @@ export async function takePictures(
 
 /** The pictures by number, cut and resized, to planar RGB first: that is the path without a bias. */
 function filters({ wanted, plan }: PictureQuery): string {
-  const { size, left, top } = plan;
+  const { size, left, top, mirrored } = plan, mirror = mirrored ? ",hflip" : "";
   const chain = filterChain({ filter: "", swaps: false }, plan); // the command has turned the pictures by then
-  return `showinfo,select='${anyOf(runs(wanted))}',${chain},crop=${size}:${size}:${left}:${top},format=rgb24`;
+  return `showinfo,select='${anyOf(runs(wanted))}',${chain},crop=${size}:${size}:${left}:${top}${mirror},format=rgb24`;
 }
 
 /** Neighbouring numbers as one condition each. */

@@ -70,9 +70,22 @@ export class ViewPainter implements Disposable {
 
   /** Cuts the window of all frames into cubes, [tokens, bytesPerToken]. */
   finish(layout: CubeLayout, cubes: Uint8Array): void {
-    const { scaledHeight: rows, left, top } = this.#plan!;
+    const { scaledHeight: rows, left, top, mirrored } = this.#plan!;
     const [green, blue, red] = this.#planes as [Buffer, Buffer, Buffer];
+    if (mirrored) this.#mirror(layout);
     cutPlanes({ red, green, blue, stride: this.#stride, rows, left, top }, layout, cubes);
+  }
+
+  #mirror({ frames, width, height }: CubeLayout): void {
+    const { scaledHeight, left, top } = this.#plan!;
+    for (const plane of this.#planes) {
+      for (let frame = 0; frame < frames; frame++) {
+        for (let y = 0; y < height; y++) {
+          const from = (frame * scaledHeight + top + y) * this.#stride + left;
+          plane.subarray(from, from + width).reverse();
+        }
+      }
+    }
   }
 
   [Symbol.dispose](): void {

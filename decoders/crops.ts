@@ -4,8 +4,8 @@
  * side fits, then a window of it). Numbers follow AMD `dataset/transforms.py` and `datasets.py` exactly, except that a
  * box is kept inside a picture smaller than the output, where the official code would reach past the edge.
  *
- * For pictures there are MAE's two: the random resized crop of training, and the centre of a picture somewhat larger than
- * the output. Area and shape of a random box are drawn as torchvision draws them; a box that does not fit is cut to the
+ * For pictures there are MAE's two: the random resized crop of training, mirrored half of the time, and the centre of a
+ * picture somewhat larger than the output. Area and shape of a random box are drawn as torchvision draws them; a box that does not fit is cut to the
  * picture, where torchvision draws up to ten times and then takes the middle. Resizing is bilinear, MAE's bicubic.
  */
 import { checkDraw, drawInteger } from "./sampling.ts";
@@ -20,6 +20,8 @@ export type CropRule =
   | { kind: "three-crop"; position: 0 | 1 | 2 }
   /** A box of 20 to 100 % of the area, 3:4 to 4:3, anywhere; four draws. */
   | { kind: "random-resized" }
+  /** The same, and mirrored half of the time; five draws. */
+  | { kind: "random-resized-flip" }
   /** Short side to 8/7 of the output size (256 for 224), middle square. */
   | { kind: "inner-centre" };
 
@@ -43,6 +45,8 @@ export interface CropPlan {
   top: number;
   /** Edge of the output square, pixels. */
   size: number;
+  /** Whether left and right change places in the end. */
+  mirrored: boolean;
 }
 
 /** The 13 places of the multi-scale crop, in quarters of the free width and height, official order. */
@@ -68,9 +72,13 @@ const SCALES = [1, 0.875, 0.75, 0.66] as const;
 const LEAST_AREA = 0.2;
 const MOST_RATIO = 4 / 3;
 
-const DRAWS: Partial<Record<CropRule["kind"], number>> = { "multi-scale": 2, "random-resized": 4 };
+const DRAWS: Partial<Record<CropRule["kind"], number>> = {
+  "multi-scale": 2,
+  "random-resized": 4,
+  "random-resized-flip": 5,
+};
 
-/** How many uniform draws a crop consumes: 2 (size pair, place), 4 (area, ratio, x, y) or none. */
+/** How many uniform draws a crop consumes: 2 (size pair, place), 4 (area, ratio, x, y), 5 (and mirrored) or none. */
 export function cropDraws(rule: CropRule): number {
   return DRAWS[rule.kind] ?? 0;
 }
@@ -115,11 +123,13 @@ export function planCrop(
   switch (rule.kind) {
     case "multi-scale": {
       const box = multiScaleBox(width, height, size, draws[0]!, draws[1]!);
-      return { box, scaledWidth: size, scaledHeight: size, left: 0, top: 0, size };
+      return { box, scaledWidth: size, scaledHeight: size, left: 0, top: 0, size, mirrored: false };
     }
-    case "random-resized": {
+    case "random-resized":
+    case "random-resized-flip": {
       const box = randomBox(width, height, draws as [number, number, number, number]);
-      return { box, scaledWidth: size, scaledHeight: size, left: 0, top: 0, size };
+      const mirrored = rule.kind === "random-resized-flip" && draws[4]! < 0.5;
+      return { box, scaledWidth: size, scaledHeight: size, left: 0, top: 0, size, mirrored };
     }
     case "centre":
       return shortSidePlan(width, height, size, size, 1);
@@ -134,7 +144,7 @@ export function planCrop(
       throw new RangeError(
         `Unknown crop "${
           (rule as { kind: string }).kind
-        }": expected multi-scale, random-resized, centre, inner-centre or three-crop`,
+        }": expected multi-scale, random-resized, random-resized-flip, centre, inner-centre or three-crop`,
       );
   }
 }
@@ -200,5 +210,6 @@ function shortSidePlan(width: number, height: number, short: number, size: numbe
     left: Math.floor((position * (scaledWidth - size)) / 2),
     top: Math.floor((position * (scaledHeight - size)) / 2),
     size,
+    mirrored: false,
   };
 }

@@ -91,8 +91,9 @@ const clip = z.strictObject({
     about: "Rule that picks the frames of a view",
     affects: PREPARE,
   }),
-  crop: choice("multi-scale", ["multi-scale", "random-resized", "centre"], {
-    about: "Rule that crops a view: VideoMAE's for clips, MAE's for pictures, or the middle square",
+  crop: choice("multi-scale", ["multi-scale", "random-resized", "random-resized-flip", "centre"], {
+    about:
+      "Rule that crops a view: VideoMAE's for clips, MAE's for pictures (with or without a flip), the middle square",
     affects: PREPARE,
   }),
   size: whole(224, 8, 1024, { about: "Width and height of a view", unit: "pixels", affects: PREPARE }),

@@ -10,8 +10,8 @@
  * Disk:     0.8 TB of frames and 1.0 TB of features with the four views; --teacher-mode online needs no features
  * Expect:   84.6 % top-1 after fine-tuning, as published by AMD; not reproduced here
  *
- * MAE draws a crop and a flip anew in every epoch. Here four crops of a picture are stored, taken epoch by epoch, and
- * pre-training does not flip; fine-tuning draws a box of its own in each of them, and flips.
+ * MAE draws a crop and a flip anew in every epoch and resizes bicubically. Here four crops of a picture are stored, some of
+ * them mirrored, resized bilinearly and taken epoch by epoch; fine-tuning draws a box and a flip of its own in each of them.
  */
 import type { Preset } from "./preset.ts";
 
@@ -22,13 +22,13 @@ export const imagenetVitB: Preset = {
   published: { format: "folder", trainClips: 1_281_167, valClips: 50_000, classes: 1000, nameBytes: 30 },
   settings: {
     data: { views: 4 },
-    // MAE: a random box of 20 to 100 % of the area; 224 pixels, patches of 16.
+    // MAE: a random box of 20 to 100 % of the area, mirrored half of the time; 224 pixels, patches of 16.
     clip: {
       form: "mae",
       frames: 1,
       stride: 1,
       sampling: "uniform",
-      crop: "random-resized",
+      crop: "random-resized-flip",
       size: 224,
       patch: 16,
       tubelet: 1,

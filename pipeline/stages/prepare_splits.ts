@@ -21,6 +21,7 @@ import {
   type PrepareSettings,
 } from "./prepare.ts";
 import type { StageContext } from "./stage_context.ts";
+import { cropsAsMae } from "./view_rules.ts";
 
 /** One prepared part. */
 export type PreparedSplit = {
@@ -155,13 +156,13 @@ export function splitsOf(settings: Settings, { train, val }: ClipSources): [Clip
 /** The settings of validation clips: one view each, the middle of the picture, or the views of a test. */
 export function validation(settings: Settings): Settings & Pick<PrepareSettings, "test"> {
   const { evalSegments: segments, evalCrops: crops } = settings.finetune;
-  const views = segments * crops;
+  const views = segments * crops, asMae = cropsAsMae(settings.clip);
   return {
     ...settings,
     data: { ...settings.data, views },
     // MAE's crop has a test of its own, also where it is one view.
-    ...(views > 1 || settings.clip.crop === "random-resized" ? { test: { segments, crops } } : {}),
-    ...(settings.clip.crop === "random-resized" ? {} : { clip: { ...settings.clip, crop: "centre" } }),
+    ...(views > 1 || asMae ? { test: { segments, crops } } : {}),
+    ...(asMae ? {} : { clip: { ...settings.clip, crop: "centre" } }),
   };
 }
 

@@ -58,9 +58,14 @@ function segmentRule(clip: Settings["clip"], segments: number, segment: number):
     : { kind: "segments-ssv2", frames, segments, segment };
 }
 
+/** Whether views are cut as MAE cuts pictures, which has a test of its own. */
+export function cropsAsMae({ crop }: Settings["clip"]): boolean {
+  return crop === "random-resized" || crop === "random-resized-flip";
+}
+
 /** What MAE's crop was trained on is tested as MAE tests it, on a centre somewhat inside of the picture. */
-function cropRules({ crop }: Settings["clip"], crops: number): CropRule[] {
-  if (crops === 1) return [{ kind: crop === "random-resized" ? "inner-centre" : "centre" }];
+function cropRules(clip: Settings["clip"], crops: number): CropRule[] {
+  if (crops === 1) return [{ kind: cropsAsMae(clip) ? "inner-centre" : "centre" }];
   return ([0, 1, 2] as const).filter((position) => crops === 3 || position !== 1)
     .map((position) => ({ kind: "three-crop", position }));
 }

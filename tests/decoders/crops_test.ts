@@ -116,3 +116,12 @@ Deno.test("the inner centre is the middle 224 of a short side of 256", () => {
   const plan = planCrop({ kind: "inner-centre" }, 500, 375, 224, []);
   assertEquals([plan.scaledWidth, plan.scaledHeight, plan.left, plan.top, plan.size], [341, 256, 58, 16, 224]);
 });
+
+Deno.test("a random resized crop with a flip is the same box, mirrored by a fifth draw", () => {
+  const rule: CropRule = { kind: "random-resized-flip" }, draws = [0.4, 0.2, 0.7, 0.1];
+  assertEquals(cropDraws(rule), 5);
+  const plain = planCrop({ kind: "random-resized" }, 300, 200, 32, draws);
+  assertEquals(plain.mirrored, false);
+  assertEquals(planCrop(rule, 300, 200, 32, [...draws, 0.5]), plain);
+  assertEquals(planCrop(rule, 300, 200, 32, [...draws, 0.499]), { ...plain, mirrored: true });
+});

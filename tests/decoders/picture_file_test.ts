@@ -2,8 +2,9 @@
  * Single pictures as clips of one frame: every kind against what PIL makes of the same file (`fixtures/pictures`, made by the
  * `make.py` there), by both decoders, and what makes a picture a bad clip.
  */
-import { assertEquals, assertLessOrEqual, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertNotEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { encode } from "fast-png";
+import { cubeLayout, joinCubes } from "../../decoders/cubes.ts";
 import type { ClipDecoder, DecodeRequest } from "../../decoders/decoder.ts";
 import { CorruptClipError } from "../../decoders/decoder.ts";
 import { FfmpegCommandDecoder } from "../../decoders/ffmpeg_command.ts";
@@ -177,3 +178,35 @@ Deno.test("a picture has no second frame and no part in time, and a video gives 
     assertEquals(decoder.decodeSync(middle(makeClip(`${folder}/a.mp4`, 5))).frameCount, 5);
   });
 });
+
+for (const [decoderName, isThere, make] of decoders) {
+  Deno.test(
+    { name: `a mirrored view is the view with left and right changed, by ${decoderName}`, ignore: !isThere },
+    () =>
+      inTempDir(async (folder) => {
+        const path = makeClip(`${folder}/a.mp4`, 5, { width: 66, height: 50 }), layout = cubeLayout(4, 32, 32, 2, 8);
+        const decoder = make();
+        const view = async (flip: number) => {
+          const sampling = { kind: "uniform", frames: 4 } as const, crop = { kind: "random-resized-flip" } as const;
+          const draws = [0.7, 0.4, 0.3, 0.9, flip];
+          const { cubes, crop: box } = await decoder.decode({
+            path,
+            sampling,
+            crop,
+            size: 32,
+            tubelet: 2,
+            patch: 8,
+            draws,
+          });
+          return { pixels: joinCubes(cubes, layout), box };
+        };
+        const plain = await view(0.9), mirrored = await view(0.1);
+        assertEquals(mirrored.box, plain.box);
+        assertNotEquals(mirrored.pixels, plain.pixels);
+        for (let row = 0; row < 4 * 32; row++) {
+          const pixel = (of: Uint8Array, x: number) => of.subarray((row * 32 + x) * 3, (row * 32 + x) * 3 + 3);
+          for (let x = 0; x < 32; x++) assertEquals(pixel(mirrored.pixels, x), pixel(plain.pixels, 31 - x));
+        }
+      }),
+  );
+}
