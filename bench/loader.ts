@@ -5,16 +5,19 @@
  *     TUBELET_PEER_PYTHON=... deno task bench loader [--filter read] [--rounds 5]
  *
  * The peer is h5py: `write_direct` with the fsync inside the time (ours adds CRC-32 of every row, SHA-256 and a check of
- * what was written), and `read_direct` of rows in random order. Files are in the page cache.
+ * what was written), and `read_direct` of rows in random order: into one row's memory again and again (`read-frames`,
+ * `read-features`), which stays in the processor's cache, or like ours into the memory of three batches (`read-batches`,
+ * `read-demo`). Files are in the page cache; ours checks the CRC-32 of every row.
  */
 import process from "node:process";
 import { median } from "../pipeline/median.ts";
 import { BatchLoader } from "../pipeline/loader.ts";
 import { rowOrder } from "../pipeline/row_order.ts";
-import { createFeaturesSet, FeatureShardWriter } from "../pipeline/shards/feature_shards.ts";
-import { cubeBytes, tokenCount } from "../pipeline/shards/frame_format.ts";
-import { createFramesSet, FrameShardWriter, type FramesSet } from "../pipeline/shards/frame_shards.ts";
+import { FeatureShardSequence } from "../pipeline/shards/feature_shard_sequence.ts";
+import { createFeaturesSet } from "../pipeline/shards/feature_shards.ts";
+import type { FramesSet } from "../pipeline/shards/frame_shards.ts";
 import { type Bench, type BenchContext, type BenchRow, type Measured, peerReport } from "./_bench.ts";
+import { makeFrames, temporaryFolder } from "./_made_shards.ts";
 
 const VIEW = {
   name: "vit-l",
@@ -26,7 +29,9 @@ const VIEW = {
   batch: 8,
 } as const;
 const DEMO = { name: "demo", grid: [4, 4, 4], cube: [2, 8, 8, 3], width: 128, seen: 8, rows: 2048, batch: 32 } as const;
-type Sizes = typeof VIEW | typeof DEMO;
+/** Written are several shards: each is sealed while the next takes rows. */
+const WRITTEN = { ...VIEW, rows: 512 } as const;
+type Sizes = typeof VIEW | typeof DEMO | typeof WRITTEN;
 type Kind = "frames" | "features";
 
 export const bench: Bench = {
@@ -36,6 +41,7 @@ export const bench: Bench = {
       { name: `write-${kind}`, unit: "rows/s", measure: (context) => writing(kind, context) },
       { name: `read-${kind}`, unit: "rows/s", measure: (context) => reading(VIEW, [kind], context) },
     ]),
+    { name: "read-batches", unit: "rows/s", measure: (context) => reading(VIEW, ["frames", "features"], context) },
     { name: "read-demo", unit: "rows/s", measure: (context) => reading(DEMO, ["frames", "features"], context) },
   ],
 };
@@ -47,18 +53,18 @@ async function writing(kind: Kind, context: BenchContext): Promise<Measured> {
     using folder = temporaryFolder();
     if (kind === "frames") {
       const began = performance.now();
-      (await makeFrames(folder.path, VIEW))[Symbol.dispose]();
-      ours.push(perSecond(VIEW.rows, began));
+      (await makeFrames(folder.path, WRITTEN))[Symbol.dispose]();
+      ours.push(perSecond(WRITTEN.rows, began));
     } else {
-      using frames = await makeFrames(folder.path, VIEW);
+      using frames = await makeFrames(folder.path, WRITTEN);
       const began = performance.now();
-      (await makeFeatures(folder.path, frames, VIEW))[Symbol.dispose]();
-      ours.push(perSecond(VIEW.rows, began));
+      (await makeFeatures(folder.path, frames, WRITTEN))[Symbol.dispose]();
+      ours.push(perSecond(WRITTEN.rows, began));
     }
-    const peer = await h5pyRate(kind, "write", folder.path, context);
+    const peer = await h5pyRate(kind, "write", WRITTEN.rows, folder.path, context);
     if (peer !== null) theirs.push(peer);
   }
-  return compared(ours, theirs, rowMb(VIEW, [kind]), "sealed and checked");
+  return compared(ours, theirs, rowMb(WRITTEN, [kind]), "sealed and checked");
 }
 
 async function reading(sizes: Sizes, kinds: readonly Kind[], context: BenchContext): Promise<Measured> {
@@ -89,7 +95,7 @@ async function reading(sizes: Sizes, kinds: readonly Kind[], context: BenchConte
     const { user, system } = process.cpuUsage(before);
     cores.push((user + system) / 1000 / (performance.now() - began));
     const peer = kinds.length === 1
-      ? await h5pyRate(kinds[0]!, "read_direct", folder.path, context)
+      ? await h5pyRate(kinds[0]!, "read_direct", rows, folder.path, context)
       : await h5pyOnTheSame(frames.folder, features.folder, rows, batch, context);
     if (peer !== null) theirs.push(peer);
   }
@@ -116,20 +122,16 @@ function perSecond(rows: number, began: number): number {
   return rows / ((performance.now() - began) / 1000);
 }
 
-function temporaryFolder(): { path: string } & Disposable {
-  const path = Deno.makeTempDirSync();
-  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
-}
-
 /** Rows a second of the peers' script for rows of {@linkcode VIEW}. */
 async function h5pyRate(
   kind: Kind,
   what: "write" | "read_direct",
+  rows: number,
   folder: string,
   { python, peers }: BenchContext,
 ): Promise<number | null> {
   if (python === null || peers === null) return null;
-  const args = ["--rows", String(VIEW.rows), "--repeats", "1", "--dir", folder];
+  const args = ["--rows", String(rows), "--repeats", "1", "--dir", folder];
   const { detail } = await peerReport(python, `${peers}/h5py_shards.py`, args);
   return (detail[kind] as Record<string, { rows_per_s: number }>)[what]!.rows_per_s;
 }
@@ -159,37 +161,6 @@ print(json.dumps({"value": rows / (time.perf_counter() - began), "detail": {}}))
   return (await peerReport(python, "-c", [code, frames, features, String(rows), String(batch)])).value;
 }
 
-async function makeFrames(folder: string, { grid, cube, rows }: Sizes): Promise<FramesSet> {
-  const set = createFramesSet(folder, {
-    dataset: "bench",
-    split: "train",
-    items: rows,
-    rowsPerShard: 128,
-    grid: [...grid],
-    cube: [...cube],
-    provenance: {},
-  });
-  const cubes = new Uint8Array(tokenCount(set.config) * cubeBytes(set.config)).map((_, i) => (i * 131) >> 3);
-  const count = grid[0] * cube[0];
-  for (let shard = 0; shard < set.shards; shard++) {
-    const { row0, rows } = set.span(shard);
-    using writer = new FrameShardWriter(set, shard, Array(rows).fill("clip"));
-    for (let row = row0; row < row0 + rows; row++) {
-      writer.write(row, {
-        cubes,
-        frames: new Int32Array(count),
-        ptsUs: new BigInt64Array(count),
-        crop: { x: 0, y: 0, width: 1, height: 1 },
-        sourceWidth: 1,
-        sourceHeight: 1,
-        label: null,
-      });
-    }
-    await writer.seal();
-  }
-  return set;
-}
-
 async function makeFeatures(folder: string, frames: FramesSet, { grid, width, seen }: Sizes) {
   const set = createFeaturesSet(folder, frames, {
     teacher: { name: "bench", sha256: "0".repeat(64), precision: "f32" },
@@ -199,10 +170,10 @@ async function makeFeatures(folder: string, frames: FramesSet, { grid, width, se
   });
   const level = new Float16Array(grid[0] * seen * width).map((_, i) => Math.sin(i));
   const teacherPositions = Array.from({ length: seen }, (_, i) => i);
-  for (let shard = 0; shard < set.shards; shard++) {
-    using writer = new FeatureShardWriter(set, frames, shard);
-    for (const row of writer.pending) writer.write(row, { levels: [level, level], teacherPositions });
-    await writer.seal();
+  await using shards = new FeatureShardSequence(set, frames, [...Array(set.shards).keys()]);
+  for (const row of shards.pending) {
+    (await shards.writerOf(row)).write(row, { levels: [level, level], teacherPositions });
   }
+  await shards.finish();
   return set;
 }

@@ -1,7 +1,8 @@
 /** What a checkpoint says of itself, `state.json`, and whether its files are what it says. It may have been edited. */
 import fs from "node:fs";
 import { join } from "node:path";
-import { type Json, sha256OfFile } from "./shards/config_hash.ts";
+import { type Json } from "./shards/config_hash.ts";
+import { sha256OfFile } from "./shards/file_hash.ts";
 
 /** File beside the checkpoint's own. */
 export const STATE = "state.json";

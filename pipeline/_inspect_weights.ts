@@ -6,7 +6,7 @@ import { openWeights, type WeightsSource } from "../models/checkpoints/open_weig
 import { SafetensorsFile } from "../models/checkpoints/safetensors.ts";
 import { sizeOf } from "../models/tensor/mod.ts";
 import { type Facts, type Inspection, reasonOf } from "./inspection.ts";
-import { sha256OfFile } from "./shards/config_hash.ts";
+import { sha256OfFile } from "./shards/file_hash.ts";
 
 const stateFile = z.object({
   step: z.int().min(0),

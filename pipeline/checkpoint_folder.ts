@@ -7,7 +7,8 @@
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { readState, STATE, type StateFile, verify } from "./_checkpoint_state.ts";
-import { type Json, sha256OfFile } from "./shards/config_hash.ts";
+import { type Json } from "./shards/config_hash.ts";
+import { sha256OfFile } from "./shards/file_hash.ts";
 import { orDiskFull } from "./shards/_full_disk.ts";
 import { errorCode, syncFolder } from "./shards/_publish.ts";
 

@@ -3,14 +3,12 @@
  * there is no white space, and values that JSON would change silently (undefined, NaN, dates, -0) are refused.
  */
 import { createHash } from "node:crypto";
-import fs from "node:fs/promises";
 
 /** A value that JSON holds without loss. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** Hexadecimal digits of a hash that name a folder. */
 const FOLDER_DIGITS = 12;
-const HASH_CHUNK_BYTES = 4 * 2 ** 20;
 
 /**
  * Writes a value as canonical JSON.
@@ -68,27 +66,6 @@ export function configHash(config: unknown): string {
 /** The folder name of a configuration: the first 12 digits of its hash. */
 export function configFolder(config: unknown): string {
   return configHash(config).slice(0, FOLDER_DIGITS);
-}
-
-/**
- * SHA-256 of a file, read in chunks so that other work goes on in between.
- *
- * @param path The file.
- * @returns 64 hexadecimal digits.
- */
-export async function sha256OfFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  const file = await fs.open(path, "r");
-  try {
-    const chunk = new Uint8Array(HASH_CHUNK_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(chunk, 0, chunk.length, null);
-      if (bytesRead === 0) return hash.digest("hex");
-      hash.update(chunk.subarray(0, bytesRead));
-    }
-  } finally {
-    await file.close();
-  }
 }
 
 /** Hash of what a set of shards holds: of the SHA-256 of all its files, in order. */

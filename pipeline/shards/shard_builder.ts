@@ -121,11 +121,11 @@ export class ShardBuilder<C extends SetConfig> implements Disposable {
     for (const [dataset, data] of Object.entries(all)) this.#writer.writeAll(dataset, data);
     const check = (path: string) => verifyShardFile(path, format, config, shard, { rows: "samples" });
     let verified: Awaited<ReturnType<typeof check>> | undefined;
-    const won = await this.#writer.seal(async (path) => {
+    const sha256 = await this.#writer.seal(async (path) => {
       verified = await check(path);
     });
-    return won && verified !== undefined
-      ? await recordShard(this.#set, shard, verified)
+    return sha256 !== undefined && verified !== undefined
+      ? recordShard(this.#set, shard, verified, sha256)
       : await adoptShard(this.#set, shard);
   }
 

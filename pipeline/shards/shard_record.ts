@@ -1,7 +1,7 @@
 /** From a published file to its sidecar, and back: writing the description of a shard, and holding the file to it. */
 import { basename } from "node:path";
 import { crc32 } from "./_positional.ts";
-import { sha256OfFile } from "./config_hash.ts";
+import { sha256OfFile } from "./file_hash.ts";
 import { ShardError } from "./shard_error.ts";
 import { type SetConfig, STATUS_FAILED } from "./shard_format.ts";
 import type { ShardSet } from "./shard_set.ts";
@@ -9,18 +9,20 @@ import { type Sidecar, SIDECAR_SCHEMA, sidecarPath, writeSidecar } from "./sidec
 import { type VerifiedShard, verifyShardFile } from "./verify.ts";
 
 /**
- * Hashes a published, verified file and writes its sidecar.
+ * Writes the sidecar of a published, verified file.
  *
  * @param set The set.
  * @param shard Number of the shard.
  * @param verified What verification found in the file.
+ * @param sha256 Its hash, 64 hexadecimal digits.
  * @returns The sidecar.
  */
-export async function recordShard<C extends SetConfig>(
+export function recordShard<C extends SetConfig>(
   set: ShardSet<C>,
   shard: number,
   { layout, facts, tables }: VerifiedShard,
-): Promise<Sidecar> {
+  sha256: string,
+): Sidecar {
   const path = set.path(shard), span = set.span(shard);
   const failed = Array.from(tables.get("/index/status")!.entries())
     .flatMap(([row, status]) => status === STATUS_FAILED ? [row] : []);
@@ -34,7 +36,7 @@ export async function recordShard<C extends SetConfig>(
     content: set.format.schema,
     file: basename(path),
     bytes: layout.fileBytes,
-    sha256: await sha256OfFile(path),
+    sha256,
     config_sha256: set.configSha256,
     ...span,
     status: { good: span.rows - failed.length, failed: failed.length },
@@ -56,8 +58,9 @@ export async function recordShard<C extends SetConfig>(
  * @throws {ShardError} If the file is not a whole shard of this set.
  */
 export async function adoptShard<C extends SetConfig>(set: ShardSet<C>, shard: number): Promise<Sidecar> {
-  const verified = await verifyShardFile(set.path(shard), set.format, set.config, shard, { rows: "all" });
-  return await recordShard(set, shard, verified);
+  const path = set.path(shard);
+  const verified = await verifyShardFile(path, set.format, set.config, shard, { rows: "all" });
+  return recordShard(set, shard, verified, await sha256OfFile(path));
 }
 
 /**

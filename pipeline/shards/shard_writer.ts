@@ -5,10 +5,12 @@
  */
 import fs from "node:fs";
 import { promisify } from "node:util";
+import { quiet } from "../quiet.ts";
 import { bytesOf, writeAt } from "./_positional.ts";
 import { orDiskFull } from "./_full_disk.ts";
 import { publish, type PublishCalls } from "./_publish.ts";
 import { TemporaryFile } from "./_temporary_file.ts";
+import { sha256OfFile } from "./file_hash.ts";
 import { type FileLayout, type GroupNode, layOut, type PlacedDataset } from "./hdf5_layout.ts";
 
 const syncFile = promisify(fs.fsync);
@@ -92,17 +94,22 @@ export class ShardWriter implements Disposable {
    * Makes the file durable and gives it its name.
    *
    * @param verify Called with the complete file before it is published; what it throws stops the publication.
-   * @returns False if another writer had published the shard first; its file stays and this one is dropped.
+   * @returns SHA-256 of the published file; undefined if another writer had published the shard first: its file stays and
+   * this one is dropped.
    */
-  async seal(verify: (path: string) => Promise<void> = () => Promise.resolve()): Promise<boolean> {
-    const { fd, path } = this.#file, { sync = syncFile } = this.#calls;
+  async seal(verify: (path: string) => Promise<void> = () => Promise.resolve()): Promise<string | undefined> {
+    const { fd, path } = this.#file, { sync = syncFile } = this.#calls, header = this.layout.metadata(false);
+    // While the disk takes the data; the header of a sealed file is known, though it is written last.
+    const hashing = quiet(sha256OfFile(path, header));
     try {
       await orDiskFull(this.path, () => sync(fd));
-      this.#write(this.layout.metadata(false), 0);
+      this.#write(header, 0);
       await orDiskFull(this.path, () => sync(fd));
       await verify(path);
-      return orDiskFull(this.path, () => publish(path, this.path, this.#calls));
+      const sha256 = await hashing;
+      return orDiskFull(this.path, () => publish(path, this.path, this.#calls)) ? sha256 : undefined;
     } finally {
+      await hashing.catch(() => {});
       this.abort();
     }
   }

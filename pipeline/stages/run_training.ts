@@ -1,6 +1,6 @@
 /** Runs a training of a stage in its run's folder: batches of stored views in, checkpoints, metrics and a result out. */
 import { join } from "node:path";
-import { sha256OfFile } from "../shards/config_hash.ts";
+import { sha256OfFile } from "../shards/file_hash.ts";
 import { RowBatches, type RowBatchesOptions } from "../training/row_batches.ts";
 import { train, type Training } from "../training/train.ts";
 import { MODEL_FILE } from "../training/weights.ts";

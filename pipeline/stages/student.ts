@@ -12,7 +12,7 @@ import { encoderSizes, PUBLISHED_HEADS } from "../_weights_sizes.ts";
 import { CheckpointFolder } from "../checkpoint_folder.ts";
 import { uniforms } from "../random.ts";
 import { type ResolvedSettings, type Settings, SettingsError } from "../settings.ts";
-import { sha256OfFile } from "../shards/config_hash.ts";
+import { sha256OfFile } from "../shards/file_hash.ts";
 import { readRecords } from "../stage_log.ts";
 import { encoderParameters, type HostParameters, isEncoders, MODEL_FILE } from "../training/weights.ts";
 import type { TrainedResult } from "./run_training.ts";

@@ -24,6 +24,9 @@ import { teacherFeatures } from "./programs.ts";
 import { computeType, maskSizes, type StageContext } from "./stage_context.ts";
 import type { Teacher } from "./teacher.ts";
 
+/** What the stage works with. */
+export type TeachContext = Pick<StageContext, "settings" | "engine" | "signal" | "progress" | "warn">;
+
 /** What the stage leaves behind. */
 export type TeachResult = {
   folder: string;
@@ -62,7 +65,7 @@ export function precisionOf(settings: Settings, engine: Engine): string {
 }
 
 /** Fills the feature cache; shards that are there are kept. */
-export async function teach(context: StageContext, frames: FramesSet, teacher: Teacher): Promise<TeachResult> {
+export async function teach(context: TeachContext, frames: FramesSet, teacher: Teacher): Promise<TeachResult> {
   const { settings, signal, progress, warn } = context;
   const engine = await context.engine();
   const { teacher: encoder, alignment, run } = settings;

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { ParameterSpec } from "../../models/parameters.ts";
 import { uniforms } from "../random.ts";
 import { type Settings, SettingsError } from "../settings.ts";
-import { sha256Hex, sha256OfFile } from "../shards/config_hash.ts";
+import { sha256Hex } from "../shards/config_hash.ts";
+import { sha256OfFile } from "../shards/file_hash.ts";
 import type { HostParameters } from "../training/weights.ts";
 import type { TrainedResult } from "./run_training.ts";
 import { tokenGrid } from "./stage_context.ts";
@@ -67,6 +68,6 @@ export async function resolveTeacher(
 async function sha256OfWeights(path: string): Promise<string> {
   const { openWeights } = await import("../../models/checkpoints/open_weights.ts");
   await using weights = await openWeights(path);
-  const [first, ...others] = await Promise.all(weights.files.map(sha256OfFile));
+  const [first, ...others] = await Promise.all(weights.files.map((file) => sha256OfFile(file)));
   return others.length > 0 ? sha256Hex([first, ...others].join("\n")) : first!;
 }

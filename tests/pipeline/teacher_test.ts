@@ -8,7 +8,7 @@ import type { HostArray } from "../../models/runtime/engine.ts";
 import { teacherForward } from "../../models/teacher.ts";
 import { sizeOf } from "../../models/tensor/mod.ts";
 import { resolveSettings, SettingsError } from "../../pipeline/settings.ts";
-import { sha256OfFile } from "../../pipeline/shards/config_hash.ts";
+import { sha256OfFile } from "../../pipeline/shards/file_hash.ts";
 import { resolveTeacher } from "../../pipeline/stages/teacher.ts";
 import { Network } from "../../pipeline/training/network.ts";
 import type { HostParameters } from "../../pipeline/training/weights.ts";

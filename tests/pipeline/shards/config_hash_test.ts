@@ -1,6 +1,7 @@
 /** Canonical JSON and its hash: what must be equal is equal, and what JSON would change is refused. */
-import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { canonicalJson, configFolder, configHash, sha256OfFile } from "../../../pipeline/shards/config_hash.ts";
+import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { canonicalJson, configFolder, configHash } from "../../../pipeline/shards/config_hash.ts";
+import { sha256OfFile } from "../../../pipeline/shards/file_hash.ts";
 import { featureFormat } from "../../../pipeline/shards/feature_format.ts";
 import { frameFormat } from "../../../pipeline/shards/frame_format.ts";
 import { FRAMES, inTempDir, TEACHER } from "./_sets.ts";
@@ -56,7 +57,7 @@ Deno.test("a wrong configuration names every wrong field", () => {
   );
 });
 
-Deno.test("a file has the SHA-256 of its bytes, also when it is longer than one read", () =>
+Deno.test("a file has the SHA-256 of its bytes, also when it is longer than one read or has a thread of its own", () =>
   inTempDir(async (folder) => {
     Deno.writeTextFileSync(`${folder}/abc`, "abc");
     assertEquals(
@@ -67,4 +68,20 @@ Deno.test("a file has the SHA-256 of its bytes, also when it is longer than one 
     Deno.writeFileSync(`${folder}/long`, bytes);
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     assertEquals(await sha256OfFile(`${folder}/long`), digest.toHex());
+    // Bytes that have yet to be written at the beginning.
+    const head = bytes.slice(0, 1000).fill(2), changed = bytes.slice();
+    changed.set(head);
+    const other = new Uint8Array(await crypto.subtle.digest("SHA-256", changed));
+    assertEquals(await sha256OfFile(`${folder}/long`, head), other.toHex());
+
+    Deno.truncateSync(`${folder}/long`, 40 * 2 ** 20);
+    const zeros = new Uint8Array(40 * 2 ** 20);
+    zeros.set(bytes);
+    const large = new Uint8Array(await crypto.subtle.digest("SHA-256", zeros));
+    assertEquals(await sha256OfFile(`${folder}/long`), large.toHex());
+    zeros.set(head);
+    const largeOther = new Uint8Array(await crypto.subtle.digest("SHA-256", zeros));
+    assertEquals(await sha256OfFile(`${folder}/long`, head), largeOther.toHex());
+    const missing = await assertRejects(() => sha256OfFile(`${folder}/none`));
+    assertEquals((missing as { code?: string }).code, "ENOENT");
   }));

@@ -8,7 +8,7 @@ import {
   shardBadClipsPath,
   writeShardBadClips,
 } from "../../../pipeline/shards/bad_clips.ts";
-import { sha256OfFile } from "../../../pipeline/shards/config_hash.ts";
+import { sha256OfFile } from "../../../pipeline/shards/file_hash.ts";
 import {
   createFramesSet,
   FrameShardWriter,
