@@ -1,8 +1,9 @@
 /**
  * Is distillation worth it? Trains one small student on the embedded demo from scratch, with VideoMAE, and with AMD in
- * several ways, with equal clips, steps and fine-tuning, through `deno task pretrain-video` as a user would.
+ * several ways, with equal clips, steps and fine-tuning, through `deno task pretrain-video` as a user would. With
+ * `--pictures` the same on the demo of pictures, through `deno task pretrain-image`, MAE in the place of VideoMAE.
  *
- *     deno task evidence [--seeds 3] [--quick] [--ablate] [--out runs/evidence] [-- FLAGS FOR EVERY RUN]
+ *     deno task evidence [--pictures] [--seeds 3] [--quick] [--ablate] [--out runs/evidence] [-- FLAGS FOR EVERY RUN]
  *
  * Each seed has its own teacher, trained once for all its arms, and its own cached features. `--quick` is one seed;
  * `--ablate` adds arms with one thing changed, of the first seed. What is done is found again: a call that was stopped goes
@@ -21,19 +22,30 @@ import { armRows, type ArmRun, difference, differenceLine, markdownTable } from 
 type Flags = Readonly<Record<string, string>>;
 
 /** Names that the sentences below the table use. */
-const SCRATCH = "from scratch", VIDEOMAE = "VideoMAE", CACHED = "AMD, cached, fresh masks";
+const SCRATCH = "from scratch", VIDEOMAE = "VideoMAE", MAE = "MAE", CACHED = "AMD, cached, fresh masks";
 const FIXED = "AMD, cached, fixed masks", ONLINE = "AMD, online, all masks fresh";
 
 /** How each arm differs; those without --method are AMD. Scratch comes with the first. */
-const ARMS: Readonly<Record<string, Flags>> = {
-  [VIDEOMAE]: { method: "videomae" },
+const AMD_ARMS: Readonly<Record<string, Flags>> = {
   [CACHED]: {},
   [FIXED]: { "student-masks": "fixed" },
   [ONLINE]: { "teacher-mode": "online", "teacher-masks": "fresh" },
 };
 
+/** What is trained on: the task and its preset, what its arms are called, and where the numbers go. */
+const DEMOS = {
+  video: { task: "pretrain-video", preset: "demo", pixels: VIDEOMAE, of: "clips", out: "runs/evidence" },
+  pictures: {
+    task: "pretrain-image",
+    preset: "image-demo",
+    pixels: MAE,
+    of: "pictures",
+    out: "runs/evidence-pictures",
+  },
+} as const;
+
 const SCALES = { crop: "multi-scale" };
-/** One thing changed at a time. The last ones differ in crops from the others and are a comparison by themselves. */
+/** One thing changed at a time, in the demo of clips. The last ones differ in crops from the others and are a comparison by themselves. */
 const ABLATIONS: Readonly<Record<string, Flags>> = {
   "direct alignment alone": { "generation-weight": "0" },
   "generation alignment alone": { "direct-weight": "0" },
@@ -56,8 +68,8 @@ interface Summary {
 
 const args = parseArgs(Deno.args, {
   string: ["seeds", "out", "cache"],
-  boolean: ["quick", "ablate", "help"],
-  default: { seeds: "3", out: "runs/evidence" },
+  boolean: ["pictures", "quick", "ablate", "help"],
+  default: { seeds: "3" },
   "--": true,
   unknown: (word) => {
     console.error(`${word} is not known: see --help`);
@@ -66,7 +78,8 @@ const args = parseArgs(Deno.args, {
 });
 if (args.help) {
   console.log(
-    "deno task evidence [--seeds 3] [--quick] [--ablate] [--out FOLDER] [--cache FOLDER] [-- FLAGS FOR EVERY RUN]",
+    "deno task evidence [--pictures] [--seeds 3] [--quick] [--ablate] [--out FOLDER] [--cache FOLDER] " +
+      "[-- FLAGS FOR EVERY RUN]",
   );
   Deno.exit(0);
 }
@@ -75,11 +88,17 @@ if (!Number.isSafeInteger(seeds) || seeds < 1) {
   console.error(`--seeds needs a whole number of at least 1, found ${args.seeds}`);
   Deno.exit(2);
 }
-const out = resolve(args.out), cache = resolve(args.cache ?? join(out, "cache")), extra = args["--"] ?? [];
+if (args.pictures && args.ablate) {
+  console.error("--ablate changes switches of the demo of clips: leave --pictures out");
+  Deno.exit(2);
+}
+const demo = DEMOS[args.pictures ? "pictures" : "video"];
+const out = resolve(args.out ?? demo.out), cache = resolve(args.cache ?? join(out, "cache")), extra = args["--"] ?? [];
 const runs: ArmRun[] = [];
 for (let seed = 0; seed < seeds; seed++) {
   const teacher = await trainedTeacher(seed);
-  const arms = Object.entries({ ...ARMS, ...(args.ablate && seed === 0 ? ABLATIONS : {}) });
+  const plain = { [demo.pixels]: { method: "videomae" } };
+  const arms = Object.entries<Flags>({ ...plain, ...AMD_ARMS, ...(args.ablate && seed === 0 ? ABLATIONS : {}) });
   for (const [arm, flags] of arms) {
     const isPlain = flags["method"] !== undefined;
     const run = await runTask(seed, arm, { ...flags, ...(isPlain ? {} : { teacher, scratch: "false" }) });
@@ -108,9 +127,9 @@ async function runTask(seed: number, arm: string, flags: Flags): Promise<Summary
   const began = performance.now(), run = join(out, `seed-${seed}`, arm.replaceAll(/[^a-z0-9]+/gi, "-").toLowerCase());
   const words = (flags: Flags) =>
     Object.entries(flags).map(([flag, value]) => value === "false" ? `--no-${flag}` : `--${flag}=${value}`);
-  const all = [...words({ preset: "demo", run, cache, seed: String(seed) }), ...extra, ...words(flags)];
+  const all = [...words({ preset: demo.preset, run, cache, seed: String(seed) }), ...extra, ...words(flags)];
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "pretrain-video", ...all, "--quiet", "--json"],
+    args: ["task", "--quiet", demo.task, ...all, "--quiet", "--json"],
     cwd: new URL("..", import.meta.url),
     stdout: "piped",
     stderr: "inherit",
@@ -128,20 +147,21 @@ async function runTask(seed: number, arm: string, flags: Flags): Promise<Summary
 /** Writes what is known so far. */
 async function write(): Promise<void> {
   const rows = armRows(runs);
-  const pairs = [[VIDEOMAE, SCRATCH], [CACHED, SCRATCH], [CACHED, VIDEOMAE], [CACHED, FIXED], [
-    CACHED,
-    ONLINE,
-  ]] as const;
+  const pairs = [
+    ...[[demo.pixels, SCRATCH], [CACHED, SCRATCH], [CACHED, demo.pixels]],
+    ...[[CACHED, FIXED], [CACHED, ONLINE]],
+  ] as [string, string][];
   const said = pairs.flatMap(([first, second]) => {
     const found = difference(runs, first, second);
     return found ? [`- ${differenceLine(first, second, found)}`] : [];
   });
-  const { settings: { demo, finetune, pretrain } } = resolveSettings({ preset: "demo", flags: {} });
+  const { preset, of } = demo, { settings } = resolveSettings({ preset, flags: {} });
+  const { demo: { trainClips, valClips }, finetune, pretrain } = settings;
   const what = extra.length > 0
-    ? `The demo with ${extra.join(" ")}.`
-    : `The demo: ${demo.trainClips} clips, ${pretrain.epochs} epochs of pre-training, fine-tuned on ${finetune.labelled} ` +
-      `labelled clips, ${demo.valClips} validation clips. ± is the standard deviation over seeds. Arms of one seed share their ` +
-      "cached features, which the first of them makes.";
+    ? `The demo of ${of} with ${extra.join(" ")}.`
+    : `The demo: ${trainClips} ${of}, ${pretrain.epochs} epochs of pre-training, fine-tuned on ${finetune.labelled} labelled ` +
+      `${of}, ${valClips} validation ${of}. ± is the standard deviation over seeds. Arms of one seed share their cached ` +
+      "features, which the first of them makes.";
   await Deno.mkdir(out, { recursive: true });
   const machine = {
     date: new Date().toISOString(),

@@ -11,10 +11,29 @@ import { tinyArgs } from "../pipeline/_tiny_run.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-/** The task in a folder. */
-export function command(folder: string, args: readonly string[], env: Record<string, string> = {}): Deno.Command {
-  const task = ["run", "-A", "--no-check", join(ROOT, "tasks/pretrain_video.ts"), ...tinyArgs(folder), ...args];
-  return new Deno.Command(Deno.execPath(), { args: task, cwd: ROOT, env, stdout: "piped", stderr: "piped" });
+/**
+ * The task in a folder.
+ *
+ * @param launched Whether it is started as users start it: by its launcher, the two in a process group of their own.
+ */
+export function command(
+  folder: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  launched = false,
+): Deno.Command {
+  const scripts = [...(launched ? ["tasks/_launch.ts"] : []), "tasks/pretrain_video.ts"].map((path) =>
+    join(ROOT, path)
+  );
+  const task = ["run", "-A", "--no-check", ...scripts, ...tinyArgs(folder), ...args];
+  return new Deno.Command(Deno.execPath(), {
+    args: task,
+    cwd: ROOT,
+    env,
+    stdout: "piped",
+    stderr: "piped",
+    detached: launched,
+  });
 }
 
 /** Runs a body in a folder that is removed afterwards. */
@@ -72,27 +91,37 @@ export interface Attempt {
   readonly stage: string;
 }
 
-/** When to kill: some milliseconds after the start, or at some change of a file or folder, counted from 1. */
-export type Moment = { readonly afterMs: number } | { readonly atChange: number };
+/**
+ * When to kill: some milliseconds after the start, or at some change of a file or folder, counted from 1: from the start,
+ * or from the moment that a stage is under way.
+ */
+export type Moment = { readonly afterMs: number } | { readonly atChange: number; readonly inStage?: string };
 
 /**
- * Starts the task and kills it without warning at a moment, unless it is done by then.
+ * Starts the task and kills it without warning at a moment, unless it is done by then: the task alone, or the launcher and
+ * the task as a power cut would.
  *
  * @throws {AssertionError} if it ended with an error of its own
  */
-export async function attempt(folder: string, args: readonly string[], moment: Moment): Promise<Attempt> {
+export async function attempt(
+  folder: string,
+  args: readonly string[],
+  moment: Moment,
+  launched = false,
+): Promise<Attempt> {
   using watcher = Deno.watchFs(folder);
-  const child = command(folder, args).spawn();
+  const child = command(folder, args, {}, launched).spawn();
   const kill = () => {
     try {
-      child.kill("SIGKILL");
+      // Below zero stands the whole group.
+      Deno.kill(launched ? -child.pid : child.pid, "SIGKILL");
     } catch (error) {
       // It has just ended by itself.
-      if (!(error instanceof TypeError)) throw error;
+      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
     }
   };
   const timer = "afterMs" in moment ? setTimeout(kill, moment.afterMs) : undefined;
-  const watching = "atChange" in moment ? killAtChange(watcher, moment.atChange, kill) : undefined;
+  const watching = "atChange" in moment ? killAtChange(watcher, folder, moment, kill) : undefined;
   const { code, signal, error } = await ended(child);
   clearTimeout(timer);
   watcher.close();
@@ -102,12 +131,38 @@ export async function attempt(folder: string, args: readonly string[], moment: M
   return { killed, stage: stageUnderWay(folder) };
 }
 
-async function killAtChange(watcher: Deno.FsWatcher, change: number, kill: () => void): Promise<void> {
+async function killAtChange(
+  watcher: Deno.FsWatcher,
+  folder: string,
+  { atChange, inStage }: Exclude<Moment, { afterMs: number }>,
+  kill: () => void,
+): Promise<void> {
   let seen = 0;
-  for await (const { kind } of watcher) if (kind !== "access" && ++seen === change) kill();
+  for await (const { kind } of watcher) {
+    if (kind === "access" || inStage !== undefined && stageUnderWay(folder) !== inStage) continue;
+    if (++seen === atChange) kill();
+  }
 }
 
-function stageUnderWay(folder: string): string {
+/** Runs the task to its end and counts, by stage, how often a file or folder changes. */
+export async function countChanges(folder: string, args: readonly string[]): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  using watcher = Deno.watchFs(folder);
+  const counting = (async () => {
+    for await (const { kind } of watcher) {
+      const stage = stageUnderWay(folder);
+      if (kind !== "access") counts.set(stage, (counts.get(stage) ?? 0) + 1);
+    }
+  })();
+  const { code, error } = await ended(command(folder, args).spawn());
+  watcher.close();
+  await counting;
+  assertEquals(code, 0, error);
+  return counts;
+}
+
+/** The stage that is under way in a run, as its own `stages.json` says. */
+export function stageUnderWay(folder: string): string {
   try {
     const stages = JSON.parse(Deno.readTextFileSync(join(folder, "run", "stages.json")));
     const running = stages.find(({ state }: { state: string }) => state === "running");
