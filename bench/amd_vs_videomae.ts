@@ -25,22 +25,28 @@ type Flags = Readonly<Record<string, string>>;
 const SCRATCH = "from scratch", VIDEOMAE = "VideoMAE", MAE = "MAE", CACHED = "AMD, cached, fresh masks";
 const FIXED = "AMD, cached, fixed masks", ONLINE = "AMD, online, all masks fresh";
 
-/** How each arm differs; those without --method are AMD. Scratch comes with the first. */
-const AMD_ARMS: Readonly<Record<string, Flags>> = {
-  [CACHED]: {},
-  [FIXED]: { "student-masks": "fixed" },
-  [ONLINE]: { "teacher-mode": "online", "teacher-masks": "fresh" },
-};
-
-/** What is trained on: the task and its preset, what its arms are called, and where the numbers go. */
+/** What is trained on: task and preset, how each arm differs, and where the numbers go. Scratch comes with the first arm. */
 const DEMOS = {
-  video: { task: "pretrain-video", preset: "demo", pixels: VIDEOMAE, of: "clips", out: "runs/evidence" },
+  video: {
+    task: "pretrain-video",
+    preset: "demo",
+    of: "clips",
+    out: "runs/evidence",
+    pixels: VIDEOMAE,
+    arms: {
+      [VIDEOMAE]: { method: "videomae" },
+      [CACHED]: {},
+      [FIXED]: { "student-masks": "fixed" },
+      [ONLINE]: { "teacher-mode": "online", "teacher-masks": "fresh" },
+    },
+  },
   pictures: {
     task: "pretrain-image",
     preset: "image-demo",
-    pixels: MAE,
     of: "pictures",
     out: "runs/evidence-pictures",
+    pixels: MAE,
+    arms: { [MAE]: { method: "videomae" }, [CACHED]: {} },
   },
 } as const;
 
@@ -97,8 +103,7 @@ const out = resolve(args.out ?? demo.out), cache = resolve(args.cache ?? join(ou
 const runs: ArmRun[] = [];
 for (let seed = 0; seed < seeds; seed++) {
   const teacher = await trainedTeacher(seed);
-  const plain = { [demo.pixels]: { method: "videomae" } };
-  const arms = Object.entries<Flags>({ ...plain, ...AMD_ARMS, ...(args.ablate && seed === 0 ? ABLATIONS : {}) });
+  const arms = Object.entries<Flags>({ ...demo.arms, ...(args.ablate && seed === 0 ? ABLATIONS : {}) });
   for (const [arm, flags] of arms) {
     const isPlain = flags["method"] !== undefined;
     const run = await runTask(seed, arm, { ...flags, ...(isPlain ? {} : { teacher, scratch: "false" }) });
