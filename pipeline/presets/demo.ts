@@ -4,10 +4,10 @@
  *
  * Launch:   deno task pretrain-video
  * Hardware: two CPU cores
- * Time:     6 min 24 s on an AMD EPYC without AVX-512, packages and plugin fetched before
+ * Time:     6 min 24 s on an AMD EPYC without AVX-512, packages and plugin fetched before; measured before clips were mixed
  * Expect:   both networks above chance (12.5 %). The distilled student against the same network from random weights:
- *           76.5 to 56.4 %, 54.8 to 63.7 %, 68.9 to 65.2 % for seeds 0 to 2 (1,000 validation clips, standard error about
- *           1.5 points; docs/evidence.md). Nothing is gained while the pixel loss is on its plateau, near 1.
+ *           85.5 to 70.2 %, 80.7 to 73.0 %, 82.3 to 80.7 % for seeds 0 to 2 (1,000 validation clips, standard error about
+ *           1.3 points; docs/evidence.md). Nothing is gained while the pixel loss is on its plateau, near 1.
  */
 import type { Preset } from "./preset.ts";
 
