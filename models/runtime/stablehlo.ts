@@ -12,6 +12,7 @@ import {
   type Op,
   type OpKind,
   type Program,
+  sizeOf,
   type Tensor,
   topologicalOrder,
 } from "../tensor/mod.ts";
@@ -23,6 +24,8 @@ import { oneDnnLayerNorm, oneDnnMatmul, oneDnnSoftmax, type OneDnnTypes } from "
 
 /** Least size of the other operand's free axis for which a transposed operand is copied, left and right; measured on AVX2. */
 const WORTH_A_COPY = [512, 32] as const;
+/** Least operations of a product whose right operand is copied: smaller ones take no time either way. */
+const WORTH_A_COPY_OPERATIONS = 4e6;
 
 /** How programs are written for a device. */
 export interface HloOptions {
@@ -200,7 +203,8 @@ function lowerMatmul(
   const operands = bf16Products ? [left!, right!] : [writer.convert(left!, "f32"), writer.convert(right!, "f32")];
   const batch = shape.length - 2;
   // A copy costs as much as its operand has elements, the product that times the other operand's free axis.
-  const copies = [transposeA && batch === 0, transposeB].map((transposed, side) =>
+  const isLarge = 2 * sizeOf(shape) * left!.shape[batch + (transposeA ? 0 : 1)]! >= WORTH_A_COPY_OPERATIONS;
+  const copies = [transposeA && batch === 0, transposeB && isLarge].map((transposed, side) =>
     transposed && copyTransposed && shape[batch + 1 - side]! >= WORTH_A_COPY[side]!
   );
   const [a, b] = operands.map((x, side) => copies[side] ? copyOfTransposed(writer, x) : x) as [HloValue, HloValue];

@@ -35,9 +35,11 @@ for (const [preset, [videos, epochs, stepsPerEpoch, peak]] of Object.entries(REL
   });
 }
 
-Deno.test("the demo's step takes clips as they are", () => {
+Deno.test("the demo's step mixes clips and changes them in no other way; a step without that takes them as they are", () => {
   const step = finetuneStep(resolved("demo"), 8, "f32");
-  assertEquals(step.data.map(({ name }) => name), ["cubes", "targets"]);
+  assertEquals(step.data.map(({ name }) => name), ["cubes", "targets", "mix", "cut_box"]);
+  const plain = finetuneStep(resolved("demo", { mixup: "0", cutmix: "0" }), 8, "f32");
+  assertEquals(plain.data.map(({ name }) => name), ["cubes", "targets"]);
   assertEquals(step.averages, false);
 });
 
