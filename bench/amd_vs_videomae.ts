@@ -51,7 +51,10 @@ const DEMOS = {
 } as const;
 
 const SCALES = { crop: "multi-scale" };
-/** One thing changed at a time, in the demo of clips. The last ones differ in crops from the others and are a comparison by themselves. */
+/**
+ * One thing changed at a time, in the demo of clips. The last ones differ in crops from the others and are a comparison by
+ * themselves.
+ */
 const ABLATIONS: Readonly<Record<string, Flags>> = {
   "direct alignment alone": { "generation-weight": "0" },
   "generation alignment alone": { "direct-weight": "0" },
@@ -152,10 +155,8 @@ async function runTask(seed: number, arm: string, flags: Flags): Promise<Summary
 /** Writes what is known so far. */
 async function write(): Promise<void> {
   const rows = armRows(runs);
-  const pairs = [
-    ...[[demo.pixels, SCRATCH], [CACHED, SCRATCH], [CACHED, demo.pixels]],
-    ...[[CACHED, FIXED], [CACHED, ONLINE]],
-  ] as [string, string][];
+  const others = [SCRATCH, demo.pixels, FIXED, ONLINE];
+  const pairs = [[demo.pixels, SCRATCH] as const, ...others.map((other) => [CACHED, other] as const)];
   const said = pairs.flatMap(([first, second]) => {
     const found = difference(runs, first, second);
     return found ? [`- ${differenceLine(first, second, found)}`] : [];
